@@ -1,0 +1,1 @@
+"""fourview reads screening mammograms: exam in, per-breast readings and heatmaps out."""

@@ -1,0 +1,31 @@
+"""Fixtures: the folder of shared data (tests that need it skip, saying so, where it is absent) and weights."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_DEFAULT = Path(__file__).resolve().parents[2] / "shared"
+SHARED = Path(os.environ.get("FOURVIEW_SHARED", _DEFAULT))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real images and upstream's recorded results; set FOURVIEW_SHARED to name another one."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip("no shared data beside the project: set FOURVIEW_SHARED to the folder that holds data/ and goldens/")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def key_weights(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The five files of the upstream release, in upstream's format, with reproducible untrained values."""
+    out = tmp_path_factory.mktemp("upstream_release")
+    subprocess.run(
+        [sys.executable, str(shared / "goldens/make_key_weights.py"), str(out)], check=True, capture_output=True
+    )
+    return out
