@@ -278,7 +278,7 @@ class HeadScore:
     """One output of one network head for one jittered window: the raw material of a reading.
 
     member  position of the network in the ensemble; window  0, 1 ... ; head  e.g. "CC" or "L-MLO"
-    images  names of the images whose features the head saw
+    images  names of the images whose features the head saw; views  the view of each
     side, finding, p  what it says
     """
 
@@ -289,6 +289,7 @@ class HeadScore:
     side: Side
     finding: Finding
     p: float
+    views: tuple[View, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

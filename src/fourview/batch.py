@@ -1,0 +1,344 @@
+"""Many exams through one reader: files in, one folder per exam and the tables out. One bad exam stops nothing."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal, Protocol
+
+from fourview.exam import Exam, ExamError, PixelMode, Reading, SetupError, join_reasons
+from fourview.ingest import ExamSource, Found
+from fourview.report.exam_folder import write_exam_folder
+from fourview.report.output_folder import exam_folder, find_saved, open_output, write_contact_sheets
+from fourview.report.reading_json import Settings, load_reading
+from fourview.report.readings import Failure, Summary, summarise, write_tables
+from fourview.report.run_record import RunRecord
+
+log = logging.getLogger(__name__)
+TABLES_EVERY_S = 30.0
+
+
+class ExamReader(Protocol):
+    """What a batch needs of a Screener."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def weights_hash(self) -> str: ...
+    @property
+    def pixel_mode(self) -> PixelMode: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def marks(self) -> tuple[str, ...]: ...
+    @property
+    def unit(self) -> Literal["breast", "image"]: ...
+    def read(self, exam: Exam) -> Reading: ...
+
+
+@dataclass(frozen=True)
+class ScreenOptions:
+    """What the numbers of a run depend on, besides weights and images: recorded in every reading.
+
+    pixels  None = as the weights were trained; show_ids writes study ids and file paths into the output
+    """
+
+    jitter: int = 10
+    seed: int = 0
+    rng: Literal["exam", "upstream"] = "exam"
+    pick: Literal["all", "random"] = "all"
+    pixels: Literal["stored", "presentation"] | None = None
+    spacing_mm: float | None = None
+    mirrored: Literal["no", "auto"] = "no"
+    show_ids: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One exam is done: what a progress bar needs. `problem` is None if the exam was read."""
+
+    done: int
+    total: int
+    exam: str
+    problem: str | None
+    already_there: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class BatchResult:
+    """How a batch went.
+
+    summaries    of the exams that were read, in order, among them those `already_there` from an earlier run
+    failures     exams that were not read, and files that were left out
+    remaining    exams that were not tried: more than 0 only if interrupted
+    """
+
+    out: Path
+    summaries: tuple[Summary, ...]
+    failures: tuple[Failure, ...]
+    already_there: int = 0
+    remaining: int = 0
+    interrupted: bool = False
+
+    @property
+    def read(self) -> int:
+        return len(self.summaries)
+
+    @property
+    def failed(self) -> tuple[Failure, ...]:
+        return tuple(f for f in self.failures if f.kind == "exam")
+
+    @property
+    def left_out(self) -> tuple[Failure, ...]:
+        return tuple(f for f in self.failures if f.kind == "file")
+
+
+def screen_batch(
+    found: Found,
+    screener: ExamReader,
+    out: Path,
+    *,
+    options: ScreenOptions,
+    jobs: int = 1,
+    resume: bool = False,
+    inputs: Mapping[str, Any] | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> BatchResult:
+    """Every exam read, in order, and written to `out`; the tables and run.json beside the exams.
+
+    jobs    exams whose files are read ahead, in threads, while the reader works
+    resume  exams that are in `out` already, read with the same weights and options, are taken as they are
+    inputs  more to record about the input in run.json
+
+    An exam that cannot be read is listed and the batch goes on. SIGINT and SIGTERM end it in good order, with
+    all tables written. Raises SetupError if `out` is not empty (without resume) or holds something else, if
+    the settings differ from those of an earlier run, or if writing fails: what is there stays whole.
+    """
+    if jobs < 1:
+        raise SetupError(f"found --jobs {jobs}, need at least 1")
+    if resume and options.rng == "upstream":
+        raise SetupError("--resume with --rng upstream: one random stream runs over all exams, so none can be skipped")
+    with _writing_to(out):
+        open_output(out, resume=resume)
+    known = [source.exam_id for source in found.exams]
+    run = _Run(out, screener, options, found, dict(inputs or {}))
+    done: frozenset[str] = frozenset()
+    if resume:
+        done = find_saved(out, known, run.settings, weights_hash=screener.weights_hash)
+    interrupted = False
+    with _terminated_like_interrupted():
+        try:
+            run.write_tables("running")
+            run.screen(done, jobs=jobs, on_step=on_step)
+        except KeyboardInterrupt:
+            interrupted = True
+        except SetupError:
+            # The disk may be full or the device gone: the first error is the one to report.
+            try:
+                run.write_tables("stopped")
+            except SetupError as error:
+                log.warning("the tables could not be brought up to date: %s", error)
+            raise
+        run.write_tables("interrupted" if interrupted else "finished")
+        if not interrupted:
+            with _writing_to(out):
+                write_contact_sheets(out, run.summaries)
+    return BatchResult(
+        out,
+        tuple(run.summaries),
+        tuple(run.failures),
+        already_there=run.already_there,
+        remaining=len(found.exams) - run.tried,
+        interrupted=interrupted,
+    )
+
+
+@dataclass
+class _Run:
+    """The state of one batch."""
+
+    out: Path
+    screener: ExamReader
+    options: ScreenOptions
+    found: Found
+    inputs: dict[str, Any]
+    summaries: list[Summary] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    already_there: int = 0
+    tried: int = 0
+    started: float = field(default_factory=time.perf_counter)
+    tables_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.failures += [Failure("file", "", name, reason) for name, reason in self.found.left_out]
+        s = self.screener
+        model = {"name": s.name, "weights_hash": s.weights_hash, "pixel_mode": s.pixel_mode, "unit": s.unit}
+        self.settings: Settings = asdict(self.options)
+        self.record = RunRecord(
+            {**model, "marks": list(s.marks), "device": s.device},
+            self.settings,
+            {"exams": len(self.found.exams), "files_left_out": len(self.found.left_out), **self.inputs},
+        )
+
+    def screen(self, done: frozenset[str], *, jobs: int, on_step: Callable[[Step], None] | None) -> None:
+        """All exams in order: taken as they are, or read, or listed as failed."""
+        once: dict[str, ExamSource] = {}
+        for source in self.found.exams:
+            once.setdefault(source.exam_id, source)
+        ahead = _read_ahead([once[exam_id] for exam_id in once if exam_id not in done], jobs=jobs)
+        seen: set[str] = set()
+        try:
+            for source in self.found.exams:
+                problem = None
+                there = source.exam_id in done
+                if source.exam_id in seen:
+                    problem = "this exam is in the input twice; it was read the first time"
+                elif there:
+                    self._take_saved(source)
+                else:
+                    problem = self._read(next(ahead))
+                if problem is not None:
+                    self._list_failure(source, problem)
+                seen.add(source.exam_id)
+                self.tried += 1
+                if on_step is not None:
+                    on_step(Step(self.tried, len(self.found.exams), source.exam_id, problem, there))
+                if time.perf_counter() - self.tables_at > TABLES_EVERY_S:
+                    self.write_tables("running")
+        finally:
+            ahead.close()
+
+    def write_tables(self, status: str) -> None:
+        """All tables and run.json up to now. Raises SetupError if they cannot be written."""
+        with _writing_to(self.out):
+            write_tables(
+                self.out,
+                self.summaries,
+                self.failures,
+                model=self.screener.name,
+                weights_hash=self.screener.weights_hash,
+                unit=self.screener.unit,
+                show_ids=self.options.show_ids,
+            )
+            counts = {
+                "read": len(self.summaries) - self.already_there,
+                "failed": sum(failure.kind == "exam" for failure in self.failures),
+                "already_there": self.already_there,
+                "remaining": len(self.found.exams) - self.tried,
+            }
+            wall_s = time.perf_counter() - self.started
+            self.record.write(self.out, status=status, counts=counts, wall_s=wall_s)
+        self.tables_at = time.perf_counter()
+
+    def _take_saved(self, source: ExamSource) -> None:
+        reading = load_reading(exam_folder(self.out, source.exam_id)).reading
+        self._count(reading, {}, take_seconds=False)
+        self.already_there += 1
+
+    def _read(self, loading: Future[tuple[Exam, float]]) -> str | None:
+        """The exam read and written; or why it was not."""
+        try:
+            exam, load_s = loading.result()
+            start = time.perf_counter()
+            reading = self.screener.read(exam)
+            read_s = time.perf_counter() - start
+        except SetupError:
+            raise
+        except ExamError as error:
+            return str(error)
+        except Exception as error:  # one exam must not stop a batch, whatever its files hold
+            return self._unexpected(error)
+        start = time.perf_counter()
+        folder = exam_folder(self.out, exam.exam_id)
+        with _writing_to(folder):
+            write_exam_folder(folder, exam, reading, settings=self.settings, show_ids=self.options.show_ids)
+        write_s = time.perf_counter() - start
+        self._count(reading, {"load files": load_s, "read (all stages)": read_s, "write files": write_s})
+        return None
+
+    def _count(self, reading: Reading, seconds: Mapping[str, float], *, take_seconds: bool = True) -> None:
+        self.summaries.append(summarise(reading))
+        self.failures += [
+            Failure("file", reading.exam_id, name, reason, label=reading.label) for name, reason in reading.left_out
+        ]
+        self.record.add(reading if take_seconds else replace(reading, seconds={}), seconds)
+
+    def _list_failure(self, source: ExamSource, reason: str) -> None:
+        names = join_reasons(source.names)
+        self.failures += [
+            Failure("file", source.exam_id, name, why, label=source.label) for name, why in source.left_out
+        ]
+        self.failures.append(
+            Failure("exam", source.exam_id, names, reason, patient_key=source.patient_key, label=source.label)
+        )
+
+    def _unexpected(self, error: Exception) -> str:
+        """A reason and a log line without the error's own text, which may quote what a file says of a patient."""
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
+        text = f": {error}" if self.options.show_ids else " (run again with --show-ids to see its text)"
+        reason = f"unexpected {type(error).__name__} at {place}{text}"
+        log.error("%s", reason, exc_info=error if self.options.show_ids else None)
+        return reason
+
+
+def _read_ahead(sources: Sequence[ExamSource], *, jobs: int) -> Generator[Future[tuple[Exam, float]]]:
+    """The pixels of each exam, in order, being read while the caller works on the one before.
+
+    At most `jobs` exams are ahead of the caller.
+    """
+    waiting: deque[Future[tuple[Exam, float]]] = deque()
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="read exam")
+    try:
+        for source in sources:
+            waiting.append(pool.submit(_load, source))
+            if len(waiting) > jobs:
+                yield waiting.popleft()
+        while waiting:
+            yield waiting.popleft()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _load(source: ExamSource) -> tuple[Exam, float]:
+    start = time.perf_counter()
+    exam = source.read()
+    return exam, time.perf_counter() - start
+
+
+@contextmanager
+def _writing_to(path: Path) -> Iterator[None]:
+    """What goes wrong with the output is a wrong set-up (no room, no permission), not a bad exam."""
+    try:
+        yield
+    except OSError as error:
+        raise SetupError(
+            f"cannot write {path}: {error.strerror or error}; need a folder that can be written to, with room"
+        ) from error
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does. Only the main thread may handle signals; elsewhere nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

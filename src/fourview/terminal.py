@@ -1,0 +1,149 @@
+"""What `fourview` shows on the terminal: progress while it works, and at the end what the numbers are."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from fourview.report.overlay import RESEARCH_ONLY
+
+if TYPE_CHECKING:
+    from fourview.batch import BatchResult, Step
+
+ROWS = 20  # of the closing table; readings.csv has all
+_WIDTH_IN_FILES = 120  # columns, where the output is no terminal
+_LINE_EVERY_S = 10.0
+
+
+def open_console(*, stderr: bool = False) -> Console:
+    """The terminal, or a file of a fixed width; nothing in brackets is taken for markup by accident."""
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        console = Console(stderr=stderr, highlight=False, width=_WIDTH_IN_FILES)
+    return console
+
+
+class ScreenProgress:
+    """Exams done, exams per second and time left, on stderr: a bar on a terminal, else a line now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.started = self.last_line = time.perf_counter()
+        self.failed = self.already_there = 0
+        self.bar = Progress(
+            TextColumn("reading exams"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.task = self.bar.add_task("exams", total=None, speed="")
+
+    def __enter__(self) -> ScreenProgress:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def __call__(self, step: Step) -> None:
+        self.already_there += step.already_there
+        if step.problem is not None:
+            self.failed += 1
+            self.console.print(f"exam {step.exam}: {escape(step.problem)}", soft_wrap=True)
+        speed = self._speed(step)
+        self.bar.update(self.task, completed=step.done, total=step.total, speed=speed)
+        now = time.perf_counter()
+        if not self.console.is_terminal and (now - self.last_line > _LINE_EVERY_S or step.done == step.total):
+            self.last_line = now
+            self.console.print(f"{step.done} of {step.total} exams, {speed}", soft_wrap=True)
+
+    def _speed(self, step: Step) -> str:
+        tried = step.done - self.already_there
+        elapsed = max(time.perf_counter() - self.started, 1e-9)
+        if tried == 0:
+            return f"{self.already_there} already there"
+        rate = tried / elapsed
+        failed = f", {self.failed} failed" if self.failed else ""
+        return f"{rate:.3g} exams/s, {in_words((step.total - step.done) / rate)} left{failed}"
+
+
+def in_words(seconds: float) -> str:
+    """45 s, 12 min, 3 h 20 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def show_result(console: Console, result: BatchResult, *, populations: Sequence[str | None]) -> None:
+    """The end of `fourview screen`: the first rows, what they mean, what to distrust, what failed, where it lies.
+
+    populations  of the weights: what the scores are calibrated for; None in it: scores only rank
+    """
+    if result.summaries:
+        console.print(_table(result))
+        console.print(what_numbers_mean(populations))
+    marks = Counter(mark for summary in result.summaries for mark in summary.marks)
+    for mark, count in marks.items():
+        console.print(f"[bold yellow]! {escape(mark)}[/] ({count} of {result.read} exams)")
+    warned = sum(bool(summary.warnings) for summary in result.summaries)
+    if warned:
+        console.print(f"{warned} exams have warnings: column `warnings` of readings.csv.")
+    there = f" ({result.already_there} of them by an earlier run)" if result.already_there else ""
+    console.print(
+        f"{result.read} exams read{there}, {len(result.failed)} failed, {len(result.left_out)} files left out."
+    )
+    for failure in result.failed[:ROWS]:
+        console.print(f"  failed: exam {failure.exam}: {escape(failure.reason)}", soft_wrap=True)
+    if len(result.failed) > ROWS:
+        console.print(f"  ... and {len(result.failed) - ROWS} more in failures.csv")
+    console.print(
+        f"Output: {escape(str(result.out))} (readings.csv, upstream.csv, failures.csv, run.json, "
+        "exams/ with heatmaps and overlays)",
+        soft_wrap=True,
+    )
+    console.print(f"[bold]{RESEARCH_ONLY}.[/]")
+
+
+def what_numbers_mean(populations: Sequence[str | None]) -> str:
+    """One paragraph that stands below every table of readings."""
+    calibrated = [population for population in populations if population is not None]
+    if calibrated and len(calibrated) == len(populations):
+        scale = f"They are calibrated for: {'; '.join(dict.fromkeys(calibrated))}. Elsewhere they only rank."
+    else:
+        scale = "They rank breasts; these weights are not calibrated, so 0.3 does not mean 30 in 100."
+    return (
+        "p_malignant and p_benign estimate the probability of a malignant and of a benign finding that was "
+        f"biopsied: two questions, p_benign is not 1 - p_malignant. {scale}"
+    )
+
+
+def _table(result: BatchResult) -> Table:
+    rows = [row for summary in result.summaries for row in summary.readings]
+    per_image = any(row["view"] for row in rows)
+    title = f"{len(rows)} rows" if len(rows) <= ROWS else f"the first {ROWS} of {len(rows)} rows"
+    table = Table(title=title, title_justify="left")
+    for name in ("exam", "view" if per_image else "side"):
+        table.add_column(name, no_wrap=True)
+    for name in ("p_malignant", "p_benign", "sd malignant", "sd benign"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("views" if not per_image else "file")
+    for row in rows[:ROWS]:
+        numbers = ("p_malignant", "p_benign", "malignant_sd_windows", "benign_sd_windows")
+        table.add_row(
+            str(row["exam"]),
+            str(row["view"] or row["side"]),
+            *(f"{row[name]:.4f}" for name in numbers),
+            escape(str(row["files"] if per_image else row["views"])),
+        )
+    return table

@@ -1,0 +1,153 @@
+"""Weights folder <-> networks: card.json + network.safetensors and/or patch.safetensors."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from fourview.exam import SetupError
+from fourview.networks.densenet import DenseNet
+from fourview.networks.exam import WiredNetwork
+from fourview.weights.card import Card, ExamNetwork, PatchNetwork
+
+CARD = "card.json"
+EXAM_FILE = "network.safetensors"
+PATCH_FILE = "patch.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A weights folder in memory, its networks on the CPU and in evaluation mode."""
+
+    card: Card
+    exam: WiredNetwork | None
+    patch: DenseNet | None
+
+
+def load_card(folder: Path) -> Card:
+    """The checked card of a weights folder. Raises SetupError."""
+    path = folder / CARD
+    try:
+        return Card.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise SetupError(
+            f"{folder}: found no readable {CARD} ({error.strerror}); need a weights folder "
+            "(`fourview weights list` names the installed ones)"
+        ) from error
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise SetupError(f"{path}: not a card that this version can read: {problems}") from error
+
+
+def load_weights(folder: Path) -> Weights:
+    """The networks of a weights folder, every file verified against the card. Raises SetupError."""
+    card = load_card(folder)
+    exam = build_exam(card.exam) if card.exam else None
+    patch = build_patch(card.patch) if card.patch else None
+    for network, file_name in ((exam, EXAM_FILE), (patch, PATCH_FILE)):
+        if network is not None:
+            _fill(network, folder / file_name, card.sha256.get(file_name))
+    return Weights(card, exam, patch)
+
+
+def save_weights(
+    folder: Path,
+    card: Card,
+    *,
+    exam: Mapping[str, Tensor] | None = None,
+    patch: Mapping[str, Tensor] | None = None,
+) -> Card:
+    """Write a weights folder, whole or not at all, and return its card with the files' hashes.
+
+    Raises SetupError if the folder exists, or if tensors and card do not fit.
+    """
+    if folder.exists():
+        raise SetupError(f"{folder}: exists already; need a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        hashes = {}
+        for tensors, file_name in ((exam, EXAM_FILE), (patch, PATCH_FILE)):
+            if tensors is not None:
+                save_file(
+                    {k: v.detach().contiguous().cpu() for k, v in tensors.items()}, building / file_name
+                )
+                hashes[file_name] = sha256_file(building / file_name)
+        card = card.model_copy(update={"sha256": hashes})
+        (building / CARD).write_text(card.model_dump_json(indent=2) + "\n")
+        load_weights(building)  # what was written must be what can be read
+        building.chmod(0o755)
+        os.replace(building, folder)  # noqa: PTH105
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    return card
+
+
+def build_exam(network: ExamNetwork) -> WiredNetwork:
+    """The exam network of a card, with initial values."""
+    return WiredNetwork(
+        network.wiring, channels_in=3 if network.heatmaps else 1, width=network.width, views=network.views
+    ).eval()
+
+
+def build_patch(network: PatchNetwork) -> DenseNet:
+    """The patch network of a card, with initial values."""
+    return DenseNet(
+        classes=len(network.classes), blocks=network.blocks, growth=network.growth, stem=network.stem
+    ).eval()
+
+
+def sha256_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fill(network: nn.Module, path: Path, expected: str | None) -> None:
+    if not path.is_file():
+        raise SetupError(f"{path}: missing; the card asks for it")
+    found = sha256_file(path)
+    if found != expected:
+        raise SetupError(
+            f"{path}: SHA-256 is {found}; the card says {expected}: the file is damaged or was exchanged"
+        )
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise SetupError(f"{path}: not a safetensors file: {error}") from error
+    fit_tensors(network, tensors, origin=str(path))
+
+
+def fit_tensors(network: nn.Module, tensors: Mapping[str, Tensor], *, origin: str) -> None:
+    """Load tensors into a network in place. Raises SetupError if names, shapes or values are wrong."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    differences = [
+        *(f"missing {name}" for name in wanted.keys() - given.keys()),
+        *(f"unknown {name}" for name in given.keys() - wanted.keys()),
+        *(
+            f"{n} has shape {given[n]}, need {wanted[n]}"
+            for n in wanted.keys() & given.keys()
+            if wanted[n] != given[n]
+        ),
+    ]
+    if differences:
+        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+        raise SetupError(f"{origin}: weights for another network: {', '.join(sorted(differences)[:3])}{more}")
+    broken = [n for n, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
+    if broken:
+        raise SetupError(
+            f"{origin}: {len(broken)} tensors hold NaN or infinity, first {broken[0]}; need finite numbers"
+        )
+    network.load_state_dict(dict(tensors))
