@@ -17,7 +17,9 @@ SHARED = Path(os.environ.get("FOURVIEW_SHARED", _DEFAULT))
 def shared() -> Path:
     """The folder with real images and upstream's recorded results; set FOURVIEW_SHARED to name another one."""
     if not (SHARED / "data").is_dir():
-        pytest.skip("no shared data beside the project: set FOURVIEW_SHARED to the folder that holds data/ and goldens/")
+        pytest.skip(
+            "no shared data beside the project: set FOURVIEW_SHARED to the folder that holds data/ and goldens/"
+        )
     return SHARED
 
 

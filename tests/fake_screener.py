@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -22,6 +24,7 @@ from fourview.exam import (
     Reading,
     Score,
     Side,
+    View,
 )
 
 MARK = "UNTRAINED WEIGHTS: numbers mean nothing"
@@ -65,9 +68,7 @@ class FakeScreener:
             right=breasts[Side.RIGHT],
             images=images,
             heads=tuple(
-                HeadScore(
-                    0, window, image.view.angle, (image.name,), image.view.side, finding, 0.1 + window / 8
-                )
+                HeadScore(0, window, image.view.angle, (image.name,), image.view.side, finding, 0.1 + window / 8)
                 for image in images
                 for window in range(2)
                 for finding in FINDINGS
@@ -135,3 +136,44 @@ def _heatmap(pixels: NDArray[np.uint8] | NDArray[np.uint16], box: Box) -> Heatma
         full[box.slices] = peak * np.exp(-distance / (2 * (crop.shape[0] / 15) ** 2))
         maps.append(full)
     return Heatmap(malignant=maps[0], benign=maps[1])
+
+
+def small_exam(exam_id: str = "a" * 16, *, seed: int = 0, views: tuple[View, ...] = VIEWS) -> Exam:
+    """Half discs with noise at the usual side of a black 120 x 90 image; one image per view."""
+    rng = np.random.default_rng(seed)
+    rows, cols = np.ogrid[:120, :90]
+    images = {}
+    for view in views:
+        disc = ((rows - 60) / 45) ** 2 + (cols / 60) ** 2 < 1
+        image = np.where(disc, rng.integers(5000, 60000, (120, 90)), 0).astype(np.uint16)
+        images[view.value] = image if view.usual_direction == "right" else image[:, ::-1].copy()
+    return Exam.from_arrays(images, exam_id=exam_id, spacing_mm=0.28)
+
+
+@dataclass(frozen=True)
+class MemorySource:
+    """An exam source without files: yields the exam, or raises what it is given."""
+
+    exam_id: str
+    exam: Exam | Exception | None = None
+    label: str = "1.2.3"
+    patient_key: str | None = "beef"
+    left_out: tuple[tuple[str, str], ...] = ()
+    before: Callable[[], None] = lambda: None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (f"{self.exam_id[:4]}.dcm",)
+
+    def read(self) -> Exam:
+        self.before()
+        if isinstance(self.exam, Exception):
+            raise self.exam
+        exam = small_exam(self.exam_id) if self.exam is None else self.exam
+        return replace(exam, label=self.label, patient_key=self.patient_key, left_out=self.left_out)
+
+
+@dataclass(frozen=True)
+class MemoryFound:
+    exams: tuple[MemorySource, ...]
+    left_out: tuple[tuple[str, str], ...] = ()

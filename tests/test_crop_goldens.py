@@ -22,10 +22,8 @@ from tests.goldens import Goldens, formula_heatmaps, mammogram, read_png, record
 
 WINDOWS = {"CC": (2677, 1942), "MLO": (2974, 1748)}
 UPSTREAM_NOISE = JitterNoise((100, 100), 100)
-NAMES = (
-    "1_L_CC 1_L_MLO 1_L_CC_flipped 1_L_CC_wrongflag 1_R_CC 1_R_MLO 1_R_CC_flipped 1_R_CC_wrongflag "
-    "syn_small_L-CC syn_small_R-CC syn_large_L-CC syn_large_L-MLO syn_flip_R-MLO"
-).split()
+EXAM_1 = [f"1_{side}_{rest}" for side in "LR" for rest in ("CC", "MLO", "CC_flipped", "CC_wrongflag")]
+NAMES = [*EXAM_1, "syn_small_L-CC", "syn_small_R-CC", "syn_large_L-CC", "syn_large_L-MLO", "syn_flip_R-MLO"]
 
 
 @pytest.fixture(scope="module")

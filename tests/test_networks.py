@@ -53,7 +53,9 @@ def test_columns_patch_network_and_one_view_network_have_the_published_number_of
     assert parameters(DenseNet()) == 6_957_956
 
 
-@pytest.mark.parametrize(("window", "last_map"), [((2677, 1942), (42, 31)), ((2974, 1748), (47, 28)), ((203, 266), (4, 4))])
+@pytest.mark.parametrize(
+    ("window", "last_map"), [((2677, 1942), (42, 31)), ((2974, 1748), (47, 28)), ((203, 266), (4, 4))]
+)
 def test_the_last_map_has_the_published_size(window, last_map) -> None:
     with torch.inference_mode():
         found = ResNet22(1, width=1).feature_map(torch.zeros(1, 1, *window))
@@ -136,14 +138,16 @@ def exam1_windows(goldens: Goldens) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    "name", ["view_split_image", "view_split_heatmaps", "image_image", "image_heatmaps", "single_image", "single_heatmaps"]
+    "name",
+    ["view_split_image", "view_split_heatmaps", "image_image", "image_heatmaps", "single_image", "single_heatmaps"],
 )
 def test_classifier_outputs_and_features_are_upstreams(goldens, converted, exam1_windows, name) -> None:
     network = load_weights(converted[name]).exam
     channels = 3 if "heatmaps" in name else 1
     with torch.inference_mode():
         features = {
-            view: network.features(view, torch.from_numpy(window[None, :channels])) for view, window in exam1_windows.items()
+            view: network.features(view, torch.from_numpy(window[None, :channels]))
+            for view, window in exam1_windows.items()
         }
         found = {head.name: network.read_head(head, features)[0].numpy() for head in network.heads}
     if name.startswith("single"):

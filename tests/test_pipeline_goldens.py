@@ -38,7 +38,8 @@ def exam_gmic(shared: Path) -> Exam:
 
 
 def four_numbers(reading: Reading) -> dict[str, float]:
-    assert reading.left is not None and reading.right is not None
+    assert reading.left is not None
+    assert reading.right is not None
     return {
         "left_benign": reading.left.benign,
         "right_benign": reading.right.benign,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fourview.exam import Box, Direction, ExamError, Frame, Mammogram
 
-
 T = TypeVar("T", bound=np.generic)
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Cropped:
     warnings    what a reader of the scores should know about this crop
     """
 
-    pixels: NDArray[np.uint8] | NDArray[np.uint16]
+    pixels: Pixels
     frame: Frame
     rightmost: tuple[tuple[int, int], int]
     bottommost: tuple[int, tuple[int, int]]
@@ -105,7 +105,7 @@ def return_to_source(crop: NDArray[np.float32], frame: Frame) -> NDArray[np.floa
     return _resize(working, frame.source_shape)
 
 
-def resample(mammogram: Mammogram, spacing_mm: float) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def resample(mammogram: Mammogram, spacing_mm: float) -> Pixels:
     """The mammogram's pixels at another pixel size; a background of 0 stays exactly 0.
 
     Raises ExamError if the mammogram does not know its pixel size.
@@ -118,13 +118,16 @@ def resample(mammogram: Mammogram, spacing_mm: float) -> NDArray[np.uint8] | NDA
     factor = mammogram.spacing_mm / spacing_mm
     rows, cols = mammogram.pixels.shape
     shape = (max(1, round(rows * factor)), max(1, round(cols * factor)))
-    return mammogram.pixels if shape == (rows, cols) else _resize(mammogram.pixels, shape)
+    if shape == (rows, cols):
+        return mammogram.pixels
+    resized: Pixels = _resize(mammogram.pixels, shape)
+    return resized
 
 
-def _resize(image: NDArray[T], shape: tuple[int, int]) -> NDArray[T]:
+def _resize(image: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     shrinks = shape[0] < image.shape[0]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR  # neither rings, so black stays black
-    return cast("NDArray[T]", cv2.resize(image, (shape[1], shape[0]), interpolation=method))
+    return cv2.resize(image, (shape[1], shape[0]), interpolation=method)
 
 
 def _largest_breast_mask(bright: NDArray[np.bool_], iterations: int) -> NDArray[np.bool_] | None:
@@ -135,16 +138,16 @@ def _largest_breast_mask(bright: NDArray[np.bool_], iterations: int) -> NDArray[
     if count < 2:
         return None
     areas = stats[1:, cv2.CC_STAT_AREA]
-    largest = 1 + np.flatnonzero(areas == areas.max())
+    largest = [1 + int(i) for i in np.flatnonzero(areas == areas.max())]
     if len(largest) > 1:  # a tie: the region that comes first in raster order
         flat = labels.ravel()
-        largest = sorted(largest, key=lambda label: int(np.argmax(flat == label)))
+        largest.sort(key=lambda label: int(np.argmax(flat == label)))
     return _taxicab((labels != largest[0]).astype(np.uint8)) <= iterations
 
 
 def _taxicab(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The taxicab distance from each pixel to the nearest 0 pixel."""
-    return cv2.distanceTransform(mask, cv2.DIST_L1, 3)
+    return np.asarray(cv2.distanceTransform(mask, cv2.DIST_L1, 3), np.float32)
 
 
 def _bounding_box(mask: NDArray[np.bool_]) -> Box:

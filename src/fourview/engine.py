@@ -6,7 +6,7 @@ import torch
 
 from fourview.exam import SetupError
 
-CPU_PATCH_BATCH = 8  # larger batches are slower on a CPU: more memory traffic for the same arithmetic
+CPU_PATCH_BATCH = 4  # larger batches are slower on a CPU: more memory traffic for the same arithmetic
 GPU_PATCH_BATCH = 100
 
 

@@ -180,9 +180,7 @@ class Exam:
             decision = Decision("orientation", f"faces {direction}", "caller")
             for number, array in enumerate(arrays):
                 name = view.value if len(arrays) == 1 else f"{view.value}#{number}"
-                mammograms.append(
-                    Mammogram(array, view, name, direction, spacing_mm=spacing_mm, decisions=(decision,))
-                )
+                mammograms.append(Mammogram(array, view, name, direction, spacing_mm=spacing_mm, decisions=(decision,)))
         return cls(exam_id, tuple(mammograms))
 
 

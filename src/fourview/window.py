@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fourview.exam import Box
 
 Angle = Literal["CC", "MLO"]
-F = TypeVar("F", bound=np.floating[Any])
+T = TypeVar("T", np.float32, np.float64)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Placement:
 
 
 def find_best_centre(
-    pixels: NDArray[np.generic],
+    pixels: NDArray[Any],
     *,
     angle: Angle,
     window: tuple[int, int],
@@ -125,9 +125,7 @@ def place_window(
     return Placement((rows, cols), (row_offset, 0), shifted, resized)
 
 
-def cut_window(
-    joint: NDArray[np.float32], placement: Placement, window: tuple[int, int]
-) -> NDArray[np.float32]:
+def cut_window(joint: NDArray[np.float32], placement: Placement, window: tuple[int, int]) -> NDArray[np.float32]:
     """The window's content, (rows, cols, channels) float32, bicubic where size noise changed the size.
 
     joint  (rows, cols, channels) float32, crop frame: the image and, if any, its heatmaps. Not clipped:
@@ -135,18 +133,14 @@ def cut_window(
     """
     box, (row0, col0) = placement.resized, placement.crop_offset
     cut = np.zeros((box.height, box.width, joint.shape[2]), np.float32)
-    inside = Box(
-        max(box.top, row0),
-        max(min(box.bottom, row0 + joint.shape[0]), max(box.top, row0)),
-        max(box.left, col0),
-        max(min(box.right, col0 + joint.shape[1]), max(box.left, col0)),
-    )
-    cut[inside.top - box.top : inside.bottom - box.top, inside.left - box.left : inside.right - box.left] = (
-        joint[inside.top - row0 : inside.bottom - row0, inside.left - col0 : inside.right - col0]
-    )
+    top, bottom = max(box.top, row0), min(box.bottom, row0 + joint.shape[0])
+    left, right = max(box.left, col0), min(box.right, col0 + joint.shape[1])
+    if top < bottom and left < right:
+        within = joint[top - row0 : bottom - row0, left - col0 : right - col0]
+        cut[top - box.top : bottom - box.top, left - box.left : right - box.left] = within
     if cut.shape[:2] != window:
         resized = cv2.resize(cut, (window[1], window[0]), interpolation=cv2.INTER_CUBIC)
-        cut = resized.reshape(*window, joint.shape[2])
+        return np.asarray(resized, np.float32).reshape(*window, joint.shape[2])
     return cut
 
 
@@ -160,10 +154,11 @@ def standardise_window(cut: NDArray[np.float32], *, std_floor: float = 1e-5) -> 
     return channels
 
 
-def standardise(image: NDArray[F], *, std_floor: float = 1e-5) -> NDArray[T]:
+def standardise(image: NDArray[T], *, std_floor: float = 1e-5) -> NDArray[T]:
     """(image - mean) / max(population deviation, floor), over the whole array, in the array's own precision."""
-    centred = image - np.mean(image)
-    return centred / np.maximum(np.std(image), image.dtype.type(std_floor))
+    spread = np.maximum(np.std(image), std_floor)
+    standardised: NDArray[T] = (image - np.mean(image)) / spread.astype(image.dtype)
+    return standardised
 
 
 def _pull_inside(start: int, size: int, length: int) -> tuple[int, int]:

@@ -47,14 +47,13 @@ class DenseLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv1(torch.relu(self.norm1(x)))
-        return self.conv2(torch.relu(self.norm2(x)))
+        grown: Tensor = self.conv2(torch.relu(self.norm2(x)))
+        return grown
 
 
 class DenseBlock(nn.ModuleDict):
     def __init__(self, layers: int, channels_in: int, growth: int) -> None:
-        super().__init__(
-            {f"denselayer{i + 1}": DenseLayer(channels_in + i * growth, growth) for i in range(layers)}
-        )
+        super().__init__({f"denselayer{i + 1}": DenseLayer(channels_in + i * growth, growth) for i in range(layers)})
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.values():
@@ -112,4 +111,5 @@ class DenseNet(nn.Module):
         return torch.relu(x).mean(dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.pooled(x))
+        logits: Tensor = self.classifier(self.pooled(x))
+        return logits

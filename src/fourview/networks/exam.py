@@ -85,9 +85,7 @@ class WiredNetwork(nn.Module):
     views        the views that it has heads for (a single-image network may have one only)
     """
 
-    def __init__(
-        self, wiring: Wiring, *, channels_in: int, width: int = 16, views: Sequence[str] = VIEW_NAMES
-    ) -> None:
+    def __init__(self, wiring: Wiring, *, channels_in: int, width: int = 16, views: Sequence[str] = VIEW_NAMES) -> None:
         super().__init__()
         self.wiring: Wiring = wiring
         self.heads = tuple(head for head in HEADS[wiring] if set(head.views) <= set(views))

@@ -22,9 +22,7 @@ class Block(nn.Module):
         self.bn2 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.downsample = (
-            nn.Sequential(nn.Conv2d(channels_in, channels, 1, stride=stride, bias=False))
-            if projects
-            else None
+            nn.Sequential(nn.Conv2d(channels_in, channels, 1, stride=stride, bias=False)) if projects else None
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -32,7 +30,8 @@ class Block(nn.Module):
         residual = x if self.downsample is None else self.downsample(activated)
         out = self.conv1(activated)
         out = self.conv2(torch.relu(self.bn2(out)))
-        return out + residual
+        summed: Tensor = out + residual
+        return summed
 
 
 class ResNet22(nn.Module):

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Span = tuple[int, int]
 WiringName = Literal["view-wise", "image-wise", "single-image", "side-wise", "joint"]
-FORMAT = "fourview-weights/1"
 
 
 class Section(BaseModel):
@@ -123,7 +122,7 @@ class Metric(Section):
 class Card(Section):
     """The content of card.json."""
 
-    format: Literal["fourview-weights/1"] = FORMAT
+    format: Literal["fourview-weights/1"] = "fourview-weights/1"
     name: str
     exam: ExamNetwork | None = None
     patch: PatchNetwork | None = None

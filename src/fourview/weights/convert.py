@@ -77,9 +77,7 @@ def convert_file(
     )
     fit_tensors(build_exam(exam), tensors, origin=path.name)
     patch_network, patch_tensors = _bundled_patch(patch, path) if exam.heatmaps else (None, None)
-    card = Card(
-        name=name, exam=exam, patch=patch_network, input=NYU_INPUT, training=training, licence=licence
-    )
+    card = Card(name=name, exam=exam, patch=patch_network, input=NYU_INPUT, training=training, licence=licence)
     return save_weights(out, card, exam=tensors, patch=patch_tensors)
 
 
@@ -122,9 +120,7 @@ def _four_views(state: Mapping[str, Tensor], kind: Kind, path: Path) -> dict[str
             column, _, layer = rest.partition(".")
             angle = column[-3:] if column.endswith("mlo") else column[-2:]
             if not torch.equal(value, state[f"four_view_resnet.{angle}.{layer}"]):
-                raise SetupError(
-                    f"{path.name}: {key} differs from the column that left and right views share"
-                )
+                raise SetupError(f"{path.name}: {key} differs from the column that left and right views share")
             tensors[f"columns.{angle}.{layer}"] = value
         elif part.startswith("fc1_"):
             tensors[f"head_layers.{_head(part[4:])}.fc1.{rest}"] = value

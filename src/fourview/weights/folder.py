@@ -20,8 +20,8 @@ from fourview.exam import SetupError
 from fourview.networks.densenet import DenseNet
 from fourview.networks.exam import WiredNetwork
 from fourview.weights.card import Card, ExamNetwork, PatchNetwork
+from fourview.weights.home import CARD_NAME
 
-CARD = "card.json"
 EXAM_FILE = "network.safetensors"
 PATCH_FILE = "patch.safetensors"
 
@@ -37,12 +37,12 @@ class Weights:
 
 def load_card(folder: Path) -> Card:
     """The checked card of a weights folder. Raises SetupError."""
-    path = folder / CARD
+    path = folder / CARD_NAME
     try:
         return Card.model_validate_json(path.read_bytes())
     except OSError as error:
         raise SetupError(
-            f"{folder}: found no readable {CARD} ({error.strerror}); need a weights folder "
+            f"{folder}: found no readable {CARD_NAME} ({error.strerror}); need a weights folder "
             "(`fourview weights list` names the installed ones)"
         ) from error
     except ValidationError as error:
@@ -80,12 +80,10 @@ def save_weights(
         hashes = {}
         for tensors, file_name in ((exam, EXAM_FILE), (patch, PATCH_FILE)):
             if tensors is not None:
-                save_file(
-                    {k: v.detach().contiguous().cpu() for k, v in tensors.items()}, building / file_name
-                )
+                save_file({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, building / file_name)
                 hashes[file_name] = sha256_file(building / file_name)
         card = card.model_copy(update={"sha256": hashes})
-        (building / CARD).write_text(card.model_dump_json(indent=2) + "\n")
+        (building / CARD_NAME).write_text(card.model_dump_json(indent=2) + "\n")
         load_weights(building)  # what was written must be what can be read
         building.chmod(0o755)
         os.replace(building, folder)  # noqa: PTH105
@@ -119,9 +117,7 @@ def _fill(network: nn.Module, path: Path, expected: str | None) -> None:
         raise SetupError(f"{path}: missing; the card asks for it")
     found = sha256_file(path)
     if found != expected:
-        raise SetupError(
-            f"{path}: SHA-256 is {found}; the card says {expected}: the file is damaged or was exchanged"
-        )
+        raise SetupError(f"{path}: SHA-256 is {found}; the card says {expected}: the file is damaged or was exchanged")
     try:
         tensors = load_file(path)
     except SafetensorError as error:
@@ -136,11 +132,7 @@ def fit_tensors(network: nn.Module, tensors: Mapping[str, Tensor], *, origin: st
     differences = [
         *(f"missing {name}" for name in wanted.keys() - given.keys()),
         *(f"unknown {name}" for name in given.keys() - wanted.keys()),
-        *(
-            f"{n} has shape {given[n]}, need {wanted[n]}"
-            for n in wanted.keys() & given.keys()
-            if wanted[n] != given[n]
-        ),
+        *(f"{n} has shape {given[n]}, need {wanted[n]}" for n in wanted.keys() & given.keys() if wanted[n] != given[n]),
     ]
     if differences:
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""

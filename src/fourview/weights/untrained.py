@@ -13,10 +13,8 @@ from fourview.weights.folder import build_exam, build_patch, save_weights
 FULL_SPACING_MM = 0.07
 
 
-def untrained_card(
-    name: str, *, wiring: WiringName = "view-wise", heatmaps: bool = True, scale: float = 1.0
-) -> Card:
-    """A card whose geometry is the published one at `scale` (1 = 0.07 mm pixels); below 1 the patch network is small."""
+def untrained_card(name: str, *, wiring: WiringName = "view-wise", heatmaps: bool = True, scale: float = 1.0) -> Card:
+    """A card whose geometry is the published one at `scale` (1 = 0.07 mm pixels); small networks below 1."""
 
     def px(length: int) -> int:
         return max(1, round(length * scale))

@@ -1,0 +1,60 @@
+"""Where installed weight folders live, and what a name after `--weights` stands for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import platformdirs
+
+from fourview.exam import SetupError
+from fourview.weights.zoo import ZOO, ZooEntry, known_folders
+
+CARD_NAME = "card.json"
+
+
+def weights_home() -> Path:
+    """The folder of installed weights: FOURVIEW_WEIGHTS if that is set, else in the user's data folder."""
+    if named := os.environ.get("FOURVIEW_WEIGHTS"):
+        return Path(named).expanduser()
+    return Path(platformdirs.user_data_dir("fourview", appauthor=False)) / "weights"
+
+
+def installed(home: Path | None = None) -> tuple[str, ...]:
+    """The names of the weight folders in `home` (None: `weights_home()`), sorted; empty if there is none yet.
+
+    Raises SetupError if the home cannot be read.
+    """
+    home = home or weights_home()
+    try:
+        cards = sorted(home.glob(f"*/{CARD_NAME}")) if home.is_dir() else []
+    except OSError as error:
+        raise SetupError(f"weights home {home}: cannot be read: {error.strerror}") from error
+    return tuple(card.parent.name for card in cards if not card.parent.name.startswith("."))
+
+
+def resolve(name_or_folder: str, *, home: Path | None = None, zoo: Mapping[str, ZooEntry] = ZOO) -> Path:
+    """The weight folder that the user means: a folder with a card, else the installed weights of that name.
+
+    Raises SetupError, which lists what is installed and says how to install the rest.
+    """
+    folder = Path(name_or_folder).expanduser()
+    if name_or_folder and (folder / CARD_NAME).is_file():
+        return folder
+    home = home or weights_home()
+    names = installed(home)
+    if name_or_folder in names:
+        return home / name_or_folder
+    known = known_folders(zoo)
+    if name_or_folder in known:
+        raise SetupError(
+            f"weights {name_or_folder!r}: not installed in {home} (there: {', '.join(names) or 'none'}); "
+            f"need: fourview weights install {known[name_or_folder]}"
+        )
+    found = f"a folder without {CARD_NAME}" if folder.is_dir() else "no such folder or name"
+    raise SetupError(
+        f"weights {name_or_folder!r}: found {found}; need a folder with {CARD_NAME} or one of the installed "
+        f"weights in {home} (there: {', '.join(names) or 'none'}); "
+        f"`fourview weights install {' | '.join(zoo)}` gives {', '.join(known)}"
+    )

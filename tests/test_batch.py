@@ -1,0 +1,295 @@
+"""A batch: order, failures, resuming, interruption, and output that cannot be written."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fourview import batch
+from fourview.batch import BatchResult, ScreenOptions, Step, screen_batch
+from fourview.exam import Exam, ExamError, Reading, SetupError, View
+from tests.fake_screener import FakeScreener, MemoryFound, MemorySource, small_exam
+
+IDS = tuple(letter * 16 for letter in "abcde")
+
+
+def _found(*sources: MemorySource) -> MemoryFound:
+    return MemoryFound(sources or tuple(MemorySource(exam_id) for exam_id in IDS))
+
+
+def _screen(found: MemoryFound, out: Path, screener: FakeScreener | None = None, **options: object) -> BatchResult:
+    chosen = {name: options.pop(name) for name in list(options) if name in ScreenOptions.__dataclass_fields__}
+    return screen_batch(found, screener or FakeScreener(), out, options=ScreenOptions(**chosen), **options)
+
+
+def _run(out: Path) -> dict[str, object]:
+    return json.loads((out / "run.json").read_text())
+
+
+def test_every_exam_gets_a_folder_and_its_rows_in_input_order(tmp_path: Path) -> None:
+    steps: list[Step] = []
+    result = _screen(_found(), tmp_path / "out", on_step=steps.append)
+    assert (result.read, result.failed, result.interrupted, result.remaining) == (5, (), False, 0)
+    table = pl.read_csv(tmp_path / "out/readings.csv")
+    assert table["exam"].to_list() == [exam_id for exam_id in IDS for _ in range(2)]
+    assert {p.name for p in (tmp_path / "out/exams").iterdir()} == set(IDS)
+    assert len((tmp_path / "out/upstream.csv").read_text().splitlines()) == 6
+    assert [step.done for step in steps] == [1, 2, 3, 4, 5]
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "readings.csv", "upstream.csv", "failures.csv", "run.json", "exams", "contact_sheet_001.png",
+    }  # fmt: skip
+
+
+def test_run_json_says_what_was_done_and_how_long_it_took(tmp_path: Path) -> None:
+    _screen(_found(), tmp_path, jitter=3)
+    run = _run(tmp_path)
+    assert run["status"] == "finished"
+    assert run["exams"] == {"read": 5, "failed": 0, "already_there": 0, "remaining": 0}
+    assert run["settings"] == asdict(ScreenOptions(jitter=3))
+    assert run["model"]["weights_hash"] == "feed" * 4
+    assert run["model"]["device"] == "cpu"
+    assert {"python", "torch", "numpy", "pydicom", "fourview"} <= set(run["versions"])
+    assert run["seconds"]["crop"] == {"sum": 0.005, "median": 0.001}
+    assert {"load files", "read (all stages)", "write files"} <= set(run["seconds"])
+    assert run["peak_memory_mb"]["process"] > 10
+    assert run["decisions"][0]["images"] == 10
+    assert {d["value"]: d["images"] for d in run["decisions"]} == {"faces right": 10, "faces left": 10}
+
+
+def test_one_bad_exam_never_stops_a_batch(tmp_path: Path) -> None:
+    sources = (
+        MemorySource("a" * 16),
+        MemorySource("b" * 16, ExamError("R-CC 2.dcm: truncated pixels")),
+        MemorySource("c" * 16, small_exam("c" * 16, views=(View.L_CC,))),
+        MemorySource("d" * 16, ZeroDivisionError("DOE^JANE was here")),
+        MemorySource("e" * 16, left_out=(("scout.dcm", "tomosynthesis"),)),
+    )
+    found = MemoryFound(sources, left_out=(("notes.txt", "not an image"),))
+    result = _screen(found, tmp_path)
+    assert [summary.exam[0] for summary in result.summaries] == ["a", "e"]
+    reasons = {failure.exam[0]: failure.reason for failure in result.failed}
+    assert reasons["b"] == "R-CC 2.dcm: truncated pixels"
+    assert "found no R-CC, L-MLO, R-MLO" in reasons["c"]
+    assert reasons["d"].startswith("unexpected ZeroDivisionError at fake_screener.py:")
+    assert {(f.name, f.reason) for f in result.left_out} == {
+        ("notes.txt", "not an image"),
+        ("scout.dcm", "tomosynthesis"),
+    }
+    table = pl.read_csv(tmp_path / "readings.csv")
+    assert table.filter(pl.col("status") == "failed")["exam"].to_list() == ["b" * 16, "c" * 16, "d" * 16]
+    assert _run(tmp_path)["exams"]["failed"] == 3
+
+
+def test_no_identifier_is_written_or_logged_unless_asked_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found = _found(
+        MemorySource("a" * 16, label="1.2.840.SECRET"),
+        MemorySource("b" * 16, ValueError("DOE^SECRET"), label="1.2.840.SECRET"),
+    )
+    _screen(found, tmp_path / "quiet")
+    written = b"".join(p.read_bytes() for p in (tmp_path / "quiet").rglob("*") if p.is_file())
+    assert b"SECRET" not in written
+    assert "unexpected ValueError" in caplog.text
+    assert "SECRET" not in caplog.text
+    _screen(found, tmp_path / "loud", show_ids=True)
+    assert "1.2.840.SECRET" in (tmp_path / "loud/readings.csv").read_text()
+    assert "DOE^SECRET" in (tmp_path / "loud/failures.csv").read_text()
+    assert "1.2.840.SECRET" in (tmp_path / "loud/exams" / ("a" * 16) / "reading.json").read_text()
+
+
+def test_an_exam_that_is_in_the_input_twice_is_read_once_and_listed(tmp_path: Path) -> None:
+    screener = FakeScreener()
+    found = _found(*(MemorySource(letter * 16) for letter in "abab"), MemorySource("c" * 16))
+    result = _screen(found, tmp_path, screener)
+    assert [exam_id[0] for exam_id in screener.seen] == ["a", "b", "c"]
+    assert [failure.exam[0] for failure in result.failed] == ["a", "b"]
+    assert "twice" in result.failed[0].reason
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_at_most_so_many_exams_are_read_ahead(tmp_path: Path, jobs: int) -> None:
+    loaded: list[str] = []
+    ahead: list[int] = []
+    sources = tuple(
+        MemorySource(letter * 16, before=lambda letter=letter: loaded.append(letter)) for letter in "abcdefgh"
+    )
+
+    class Slow(FakeScreener):
+        def read(self, exam: Exam) -> Reading:
+            time.sleep(0.03)
+            ahead.append(len(loaded) - len(self.seen) - 1)
+            return super().read(exam)
+
+    result = _screen(_found(*sources), tmp_path, Slow(), jobs=jobs)
+    assert [summary.exam[0] for summary in result.summaries] == list("abcdefgh")
+    assert 1 <= max(ahead) <= jobs
+
+
+def test_an_interrupted_run_has_whole_tables_and_resumes_where_it_stopped(tmp_path: Path) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    class Stops(FakeScreener):
+        def read(self, exam: Exam) -> Reading:
+            if len(self.seen) == 2:
+                stop()
+            return super().read(exam)
+
+    first = _screen(_found(), tmp_path / "out", Stops())
+    assert (first.interrupted, first.read, first.remaining) == (True, 2, 3)
+    assert pl.read_csv(tmp_path / "out/readings.csv").height == 4
+    assert _run(tmp_path / "out")["status"] == "interrupted"
+    before = (tmp_path / "out/exams" / IDS[0] / "reading.json").stat().st_mtime_ns
+    (tmp_path / "out/exams/.half.part").mkdir()  # what a killed run leaves behind
+
+    screener, steps = FakeScreener(), []
+    second = _screen(_found(), tmp_path / "out", screener, resume=True, on_step=steps.append)
+    assert screener.seen == list(IDS[2:])
+    assert (second.read, second.already_there, second.interrupted) == (5, 2, False)
+    assert [step.already_there for step in steps] == [True, True, False, False, False]
+    assert (tmp_path / "out/exams" / IDS[0] / "reading.json").stat().st_mtime_ns == before
+    assert not (tmp_path / "out/exams/.half.part").exists()
+
+    _screen(_found(), tmp_path / "whole")
+    for name in ("readings.csv", "upstream.csv", "contact_sheet_001.png"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_stop_a_batch_in_good_order(tmp_path: Path, number: int) -> None:
+    def send_once(step: Step) -> None:
+        if step.done == 2:
+            os.kill(os.getpid(), number)
+
+    handler = signal.getsignal(signal.SIGTERM)
+    result = _screen(_found(), tmp_path, on_step=send_once)
+    assert result.interrupted
+    assert 2 <= result.read < 5
+    assert pl.read_csv(tmp_path / "readings.csv").height == 2 * result.read
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_a_batch_runs_in_a_thread_too(tmp_path: Path) -> None:
+    results: list[BatchResult] = []
+    thread = threading.Thread(target=lambda: results.append(_screen(_found(), tmp_path)))
+    thread.start()
+    thread.join()
+    assert results[0].read == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"jitter": 4}, "jitter was 10, is 4"),
+        ({"show_ids": True}, "show_ids was False, is True"),
+        ({"screener": FakeScreener(weights_hash="beef")}, "weights_hash was feedfeedfeedfeed, is beef"),
+    ],
+)
+def test_resuming_with_other_settings_or_weights_is_refused(
+    tmp_path: Path, change: dict[str, object], says: str
+) -> None:
+    _screen(_found(), tmp_path)
+    with pytest.raises(SetupError, match=says):
+        _screen(_found(), tmp_path, resume=True, **change)
+
+
+def test_resuming_is_refused_where_it_would_lose_or_mix_exams(tmp_path: Path) -> None:
+    _screen(_found(), tmp_path / "out")
+    with pytest.raises(SetupError, match="one random stream"):
+        _screen(_found(), tmp_path / "out", resume=True, rng="upstream")
+    with pytest.raises(SetupError, match="2 exams that are not in this input"):
+        _screen(_found(*(MemorySource(exam_id) for exam_id in IDS[:3])), tmp_path / "out", resume=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/thesis.txt").write_text("mine")
+    with pytest.raises(SetupError, match="no run to resume"):
+        _screen(_found(), tmp_path / "other", resume=True)
+
+
+def test_failed_exams_are_tried_again_when_resuming(tmp_path: Path) -> None:
+    broken = _found(MemorySource("a" * 16), MemorySource("b" * 16, ExamError("cut")))
+    assert len(_screen(broken, tmp_path).failed) == 1
+    result = _screen(_found(*(MemorySource(letter * 16) for letter in "ab")), tmp_path, resume=True)
+    assert (result.read, result.already_there, result.failed) == (2, 1, ())
+
+
+def test_an_output_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(SetupError, match="not empty"):
+        _screen(_found(), tmp_path)
+    with pytest.raises(SetupError, match="found a file, need a folder"):
+        _screen(_found(), tmp_path / "thesis.txt")
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_an_output_folder_that_cannot_be_made_is_a_wrong_set_up(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SetupError, match=r"cannot write .*file/out: Not a directory"):
+        _screen(_found(), tmp_path / "file/out")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere: run the tests as another user")
+def test_a_read_only_output_folder_is_a_wrong_set_up(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(SetupError, match="Permission denied"):
+            _screen(_found(), tmp_path / "out")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_disk_that_fills_up_stops_the_batch_and_leaves_only_whole_exams(tmp_path: Path) -> None:
+    """Files may grow to a size that small exams stay below and a large one does not, as on a disk with no room."""
+    noise = np.random.default_rng(0).integers(0, 65535, (700, 700), np.uint16)
+    large = Exam.from_arrays({"L-CC": noise})
+    sources = (MemorySource("a" * 16), MemorySource("b" * 16, replace(large, exam_id="b" * 16)), MemorySource("c" * 16))
+    with _file_size_limit(150_000), pytest.raises(SetupError, match=rf"cannot write .*{'b' * 16}: File too large"):
+        _screen(_found(*sources), tmp_path, FakeScreener(needs_all=False))
+    assert [p.name for p in (tmp_path / "exams").iterdir()] == ["a" * 16]
+    assert pl.read_csv(tmp_path / "readings.csv").height == 2
+    assert _run(tmp_path)["status"] == "stopped"
+    assert not [p for p in tmp_path.rglob("*") if p.name.endswith(".part")]
+
+
+def test_a_reader_that_finds_its_set_up_wrong_stops_the_batch(tmp_path: Path) -> None:
+    class Broken(FakeScreener):
+        def read(self, exam: Exam) -> Reading:
+            if self.seen:
+                raise SetupError("the GPU is gone")
+            return super().read(exam)
+
+    with pytest.raises(SetupError, match="the GPU is gone"):
+        _screen(_found(), tmp_path, Broken())
+    assert pl.read_csv(tmp_path / "readings.csv").height == 2
+    assert _run(tmp_path)["status"] == "stopped"
+
+
+def test_tables_are_brought_up_to_date_while_the_batch_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "TABLES_EVERY_S", 0.0)
+    heights: list[int] = []
+
+    def look(step: Step) -> None:
+        heights.append(pl.read_csv(tmp_path / "readings.csv", infer_schema=False).height)
+
+    _screen(_found(), tmp_path, on_step=look)
+    assert heights == [0, 2, 4, 6, 8]
+
+
+@contextmanager
+def _file_size_limit(size: int) -> Iterator[None]:
+    resource = pytest.importorskip("resource", reason="only POSIX systems limit the size of files")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
