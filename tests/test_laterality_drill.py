@@ -3,10 +3,12 @@ states every outcome that is asserted here, and what cannot be detected."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 import pytest
 
@@ -20,19 +22,19 @@ DOC = Path(__file__).resolve().parents[1] / "docs" / "laterality.md"
 
 # refused  ExamError that names the file
 # right    read, the same crop as without the fault
-# doubled  read under another view: that view is there twice and the true one is missing
+# warned   read under another view; the exam warns that this view is there twice and the true one is missing
 # unseen   read under its own view as if nothing were wrong, but the networks see another picture
-Outcome = Literal["refused", "right", "doubled", "unseen"]
+Outcome = Literal["refused", "right", "warned", "unseen"]
 OUTCOMES: dict[Fault, dict[Literal["CC", "MLO"], Outcome]] = {
-    "side tag swapped": {"CC": "refused", "MLO": "doubled"},
+    "side tag swapped": {"CC": "refused", "MLO": "refused"},
     "pixels mirrored": {"CC": "refused", "MLO": "refused"},
     "side tag swapped and pixels mirrored": {"CC": "refused", "MLO": "refused"},
     "rotated 180 degrees": {"CC": "refused", "MLO": "refused"},
     "flipped top to bottom": {"CC": "unseen", "MLO": "unseen"},
     "orientation tag contradicts pixels": {"CC": "refused", "MLO": "refused"},
-    "view mislabelled": {"CC": "doubled", "MLO": "doubled"},
+    "view mislabelled": {"CC": "warned", "MLO": "warned"},
     "pixels and orientation tag mirrored": {"CC": "right", "MLO": "right"},
-    "side tag, orientation tag and pixels mirrored": {"CC": "doubled", "MLO": "doubled"},
+    "side tag, orientation tag and pixels mirrored": {"CC": "warned", "MLO": "warned"},
 }
 CASES = [(fault, view) for fault in FAULTS for view in VIEWS]
 
@@ -116,6 +118,8 @@ def test_a_fault_in_one_file_has_its_stated_outcome(
         assert planted.view is not view
         assert view not in found.views  # a view-wise model refuses the exam for that
         assert len(found.views[planted.view]) == 2
+        assert found.warnings == (f"no {view} in this exam, but 2 images of {planted.view}: one may be mislabelled",)
+        assert len(planted.warnings) == (fault == "view mislabelled")  # the angle of the tube contradicts it
 
 
 def test_an_exam_whose_sides_are_exchanged_in_every_tag_and_every_pixel_cannot_be_told_from_a_true_one(
@@ -133,7 +137,7 @@ def test_an_exam_whose_sides_are_exchanged_in_every_tag_and_every_pixel_cannot_b
 
 
 @pytest.mark.parametrize("side", Side)
-def test_cc_and_mlo_of_one_breast_exchanged_in_their_labels_cannot_be_told_from_true_ones(
+def test_cc_and_mlo_of_one_breast_exchanged_in_their_labels_are_told_by_the_angle_of_the_tube_only(
     exam: PhantomExam, tmp_path: Path, side: Side
 ) -> None:
     write_exam(exam, tmp_path)
@@ -144,5 +148,45 @@ def test_cc_and_mlo_of_one_breast_exchanged_in_their_labels_cannot_be_told_from_
     assert set(found.views) == set(VIEWS)
     assert found.warnings == ()
     assert bright_pixels(found) == bright_pixels(exam.to_exam())  # the side, at least, is right
-    (cc,) = found.views[side.views[0]]
+    (cc,), (mlo,) = (found.views[view] for view in side.views)
     assert cc.name != f"1_{side.value}_CC.dcm"
+    assert [re.sub("-", "", said) for said in cc.warnings] == ["labelled CC, but taken at 45 degrees"]
+    assert mlo.warnings == ("labelled MLO, but taken at 0 degrees",)
+
+
+def write_pngs(exam: PhantomExam, folder: Path, *, mirrored: View | None = None) -> None:
+    """The images as PNG files, which have no tags; one of them mirrored."""
+    for image in exam.images:
+        pixels = image.pixels[:, ::-1] if image.view is mirrored else image.pixels
+        assert cv2.imwrite(str(folder / f"a_{image.view.value}.png"), pixels)
+
+
+def test_a_png_with_the_wrong_side_in_its_name_is_refused_for_its_outline(exam: PhantomExam, tmp_path: Path) -> None:
+    write_pngs(exam, tmp_path)
+    (tmp_path / "a_L-CC.png").rename(tmp_path / "a_R-CC_2.png")
+    with pytest.raises(ExamError, match=r"a_R-CC_2\.png.*the pixels show it facing right"):
+        read(tmp_path)
+
+
+def test_a_mirrored_png_is_refused_and_with_mirrored_auto_read_right(exam: PhantomExam, tmp_path: Path) -> None:
+    write_pngs(exam, tmp_path, mirrored=View.R_MLO)
+    with pytest.raises(ExamError, match=r"a_R-MLO\.png.*--mirrored auto"):
+        read(tmp_path)
+    found = read_exam(tmp_path, mirrored="auto", secret=b"of the test")
+    (planted,) = found.views[View.R_MLO]
+    assert planted.faces == "right"
+    assert "mirrored" in next(d.value for d in planted.decisions if d.topic == "orientation")
+    assert bright_pixels_of_png(found)[Side.LEFT] > 20 * bright_pixels_of_png(found)[Side.RIGHT]
+
+
+def test_a_mirrored_png_with_the_wrong_side_in_its_name_cannot_be_told_from_the_other_breast(
+    exam: PhantomExam, tmp_path: Path
+) -> None:
+    write_pngs(exam, tmp_path, mirrored=View.L_CC)
+    (tmp_path / "a_L-CC.png").rename(tmp_path / "a_R-CC_2.png")
+    assert len(read(tmp_path).views[View.R_CC]) == 2
+
+
+def bright_pixels_of_png(exam: Exam) -> Counter[Side]:
+    """As bright_pixels, for the twelve bits that these PNG files hold."""
+    return Counter({s: sum(int((m.pixels > 3200).sum()) for m in exam.mammograms if m.view.side is s) for s in Side})

@@ -14,15 +14,17 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from fourview.exam import Exam, ExamError, PixelMode, Reading, SetupError, join_reasons
-from fourview.ingest import ExamSource, Found
 from fourview.report.exam_folder import write_exam_folder
 from fourview.report.output_folder import exam_folder, find_saved, open_output, write_contact_sheets
 from fourview.report.reading_json import Settings, load_reading
 from fourview.report.readings import Failure, Summary, summarise, write_tables
 from fourview.report.run_record import RunRecord
+
+if TYPE_CHECKING:
+    from fourview.ingest import ExamSource, Found
 
 log = logging.getLogger(__name__)
 TABLES_EVERY_S = 30.0

@@ -6,8 +6,8 @@ import torch
 
 from fourview.exam import SetupError
 
-CPU_PATCH_BATCH = 4  # larger batches are slower on a CPU: more memory traffic for the same arithmetic
-GPU_PATCH_BATCH = 100
+CPU_BATCH_PX = 4 * 256 * 256  # larger batches are slower on a CPU: more memory traffic for the same arithmetic
+GPU_BATCH_PX = 100 * 256 * 256
 
 
 def choose_device(name: str) -> torch.device:
@@ -32,6 +32,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def patch_batch(device: torch.device) -> int:
+def patch_batch(device: torch.device, *, side_px: int) -> int:
     """Patches per batch that suit the device. The batch never changes a result beyond float rounding."""
-    return GPU_PATCH_BATCH if device.type == "cuda" else CPU_PATCH_BATCH
+    pixels = GPU_BATCH_PX if device.type == "cuda" else CPU_BATCH_PX
+    return max(1, pixels // side_px**2)

@@ -226,7 +226,7 @@ class Screener:
             pixels,
             grid,
             network_probabilities(network, self._device),
-            batch=patch_batch(self._device),
+            batch=patch_batch(self._device, side_px=patch.side_px),
             std_floor=geometry.std_floor,
         )
         benign, malignant = (

@@ -95,7 +95,7 @@ def show_result(console: Console, result: BatchResult, *, populations: Sequence[
         console.print(what_numbers_mean(populations))
     marks = Counter(mark for summary in result.summaries for mark in summary.marks)
     for mark, count in marks.items():
-        console.print(f"[bold yellow]! {escape(mark)}[/] ({count} of {result.read} exams)")
+        console.print(f"[bold yellow]ATTENTION: {escape(mark)}[/] ({count} of {result.read} exams)")
     warned = sum(bool(summary.warnings) for summary in result.summaries)
     if warned:
         console.print(f"{warned} exams have warnings: column `warnings` of readings.csv.")

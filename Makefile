@@ -1,0 +1,46 @@
+# Everything runs in a virtual environment of its own (.venv); nothing but Python 3.11+, make and the apt packages
+# named in .ci/run is expected.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+
+.PHONY: help install demo test test-slow lint clean
+
+help:
+	@echo "make demo       draw a synthetic exam, read it, and show where the results are"
+	@echo "make test       fast tests (under 10 minutes on 2 cores)"
+	@echo "make test-slow  whole exams against upstream's recorded results"
+	@echo "make lint       ruff and mypy"
+	@echo "make install    the package and its tools into $(VENV)"
+
+install: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $(READY)
+
+demo: $(READY)
+	rm -rf demo
+	$(BIN)/fourview phantom demo/exams --exams 2 --scale 0.25 --seed 1
+	$(BIN)/fourview weights untrained --wiring view-wise --scale 0.25 --out demo/weights
+	$(BIN)/fourview screen demo/exams --weights demo/weights --out demo/readings
+	@echo
+	@echo "This was a demonstration on synthetic exams with UNTRAINED weights: its numbers mean nothing."
+	@echo "Look at the overlays in demo/readings/exams/*/overlay_*.png"
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,101 @@
+"""The folder OUT as a whole: opened, taken up again after an interruption, closed with contact sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from fourview.exam import SetupError
+from fourview.report.contact_sheet import Tile, draw_contact_sheet
+from fourview.report.exam_folder import load_thumbnails
+from fourview.report.picture import png_bytes
+from fourview.report.reading_json import Settings, load_reading
+from fourview.report.readings import Summary
+from fourview.report.whole_files import remove_parts, write_whole
+
+TILES_PER_SHEET = 80
+
+
+def exam_folder(out: Path, exam_id: str) -> Path:
+    return out / "exams" / exam_id
+
+
+def check_output(out: Path, *, resume: bool) -> None:
+    """Nothing, if a run may write to `out`: it is absent, empty, or (resume) the output of an earlier run.
+
+    Raises SetupError otherwise.
+    """
+    if out.exists() and not out.is_dir():
+        raise SetupError(f"output {out}: found a file, need a folder (new or empty)")
+    if out.exists() and any(out.iterdir()):
+        if not resume:
+            raise SetupError(f"output {out}: the folder is not empty; name a new one, or add --resume")
+        if not (out / "run.json").is_file():
+            raise SetupError(f"output {out}: not empty and no run.json in it, so it is no run to resume")
+
+
+def open_output(out: Path, *, resume: bool) -> None:
+    """`out` ready to be written to: made if absent, freed of what a killed run left unfinished.
+
+    Raises SetupError as check_output does, OSError if it cannot be made.
+    """
+    check_output(out, resume=resume)
+    (out / "exams").mkdir(parents=True, exist_ok=True)
+    remove_parts(out)
+    remove_parts(out / "exams")
+
+
+def find_saved(out: Path, exam_ids: Collection[str], settings: Settings, *, weights_hash: str) -> frozenset[str]:
+    """The exams that are in `out` already, all read with these settings and weights.
+
+    Raises SetupError if one was read otherwise (it says what differs), or if `out` holds exams that are not
+    in `exam_ids`: its tables would lose them.
+    """
+    found = {folder.name for folder in (out / "exams").iterdir() if folder.is_dir()}
+    strange = sorted(found - set(exam_ids))
+    if strange:
+        raise SetupError(
+            f"--resume: {out} holds {len(strange)} exams that are not in this input ({strange[0]} ...); "
+            "give the whole input again, or another output folder"
+        )
+    for exam_id in sorted(found):
+        saved = load_reading(exam_folder(out, exam_id))
+        before = {**saved.settings, "weights_hash": saved.reading.weights_hash}
+        now = {**settings, "weights_hash": weights_hash}
+        differing = [
+            f"{name} was {before.get(name)}, is {now.get(name)}"
+            for name in sorted({*before, *now})
+            if before.get(name) != now.get(name)
+        ]
+        if differing:
+            raise SetupError(
+                f"--resume: exam {exam_id} in {out} was read otherwise: {'; '.join(differing)}; "
+                "use the same options, or another output folder"
+            )
+    return frozenset(found)
+
+
+def write_contact_sheets(out: Path, summaries: Sequence[Summary]) -> None:
+    """OUT/contact_sheet_001.png ...: every image that was read, in the order of the tables. Raises OSError."""
+    for old in out.glob("contact_sheet_*.png"):
+        old.unlink()
+    tiles: list[Tile] = []
+    number = 1
+    for tile in _tiles(out, summaries):
+        tiles.append(tile)
+        if len(tiles) == TILES_PER_SHEET:
+            _write_sheet(out, number, tiles)
+            tiles, number = [], number + 1
+    if tiles:
+        _write_sheet(out, number, tiles)
+
+
+def _write_sheet(out: Path, number: int, tiles: Sequence[Tile]) -> None:
+    write_whole(out / f"contact_sheet_{number:03d}.png", png_bytes(draw_contact_sheet(tiles)))
+
+
+def _tiles(out: Path, summaries: Sequence[Summary]) -> Iterator[Tile]:
+    for summary in summaries:
+        thumbnails = load_thumbnails(exam_folder(out, summary.exam))
+        for key, name in summary.images:
+            yield Tile(thumbnails[key], name, f"{key}  exam {summary.exam[:8]}")

@@ -1,0 +1,131 @@
+"""The record of one run: OUT/run.json, with versions, settings, decisions that were taken, and where time went."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from fourview.exam import Reading
+from fourview.report.reading_json import Settings, hash_settings
+from fourview.report.whole_files import write_whole
+
+PACKAGES = (
+    "fourview",
+    "numpy",
+    "scipy",
+    "torch",
+    "opencv-python-headless",
+    "pydicom",
+    "python-gdcm",
+    "pyjpegls",
+    "pylibjpeg",
+    "pylibjpeg-openjpeg",
+    "polars",
+    "safetensors",
+)
+_MOST_DECISIONS = 500  # different ones: a million exams must not fill the memory
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass
+class RunRecord:
+    """What is known about a run so far. `write` may be called at any time.
+
+    model         name, weights_hash, pixel_mode, unit, marks, device
+    settings      what the readings depend on, besides the weights
+    inputs        counts of what was found (and paths, only if the user asked for identifiers)
+    """
+
+    model: Mapping[str, Any]
+    settings: Settings
+    inputs: Mapping[str, Any]
+    started: str = field(default_factory=_now)
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    decisions: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+    def add(self, reading: Reading, more_seconds: Mapping[str, float]) -> None:
+        """The decisions and the timings of one exam that was read."""
+        for stage, seconds in {**reading.seconds, **more_seconds}.items():
+            self.seconds[stage].append(float(seconds))
+        for image in reading.images:
+            for decision in image.decisions:
+                key = (decision.topic, decision.value, decision.source)
+                if key not in self.decisions and len(self.decisions) >= _MOST_DECISIONS:
+                    key = (decision.topic, "other values", decision.source)
+                self.decisions[key] += 1
+
+    def write(self, out: Path, *, status: str, counts: Mapping[str, int], wall_s: float) -> None:
+        """OUT/run.json, whole or not at all. Raises OSError.
+
+        status  "running", "finished", "interrupted" or "stopped"
+        counts  of exams: read, failed, already there, remaining
+        """
+        exams = counts.get("read", 0) + counts.get("failed", 0)
+        record = {
+            "format": "fourview run 1",
+            "status": status,
+            "started": self.started,
+            "written": _now(),
+            "versions": package_versions(),
+            "model": dict(self.model),
+            "settings": dict(self.settings),
+            "settings_hash": hash_settings(self.settings),
+            "inputs": dict(self.inputs),
+            "exams": dict(counts),
+            "wall_s": round(wall_s, 3),
+            "exams_per_s": round(exams / wall_s, 4) if wall_s > 0 else None,
+            "seconds": {stage: _summary(values) for stage, values in self.seconds.items()},
+            "peak_memory_mb": {"process": round(peak_memory_mb(), 1), **gpu_peak_memory_mb()},
+            "decisions": [
+                {"topic": topic, "value": value, "source": source, "images": count}
+                for (topic, value, source), count in self.decisions.most_common()
+            ],
+        }
+        write_whole(out / "run.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of Python and of every package that numbers may depend on."""
+    versions = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process held so far, in MB (resident set)."""
+    if sys.platform == "win32":
+        import psutil  # noqa: PLC0415 - only Windows lacks `resource`
+
+        return float(psutil.Process().memory_info().peak_wset) / 1e6
+    import resource  # noqa: PLC0415 - absent on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6  # Linux counts in KiB
+
+
+def gpu_peak_memory_mb() -> dict[str, float]:
+    """The same for the GPU, as {"cuda": MB}; empty if this process used none. Never loads torch itself."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return {}
+    return {"cuda": round(float(torch.cuda.max_memory_allocated()) / 1e6, 1)}
+
+
+def _summary(seconds: Sequence[float]) -> dict[str, float]:
+    return {"sum": round(sum(seconds), 3), "median": round(statistics.median(seconds), 4)}

@@ -1,0 +1,79 @@
+"""Who may import whom: the table of docs/architecture.md, read from the source."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fourview
+
+ROOT = Path(fourview.__file__).parent
+
+MAY_IMPORT = {
+    "exam": set(),
+    "ingest": {"exam"},
+    "phantom": {"exam"},
+    "crop": {"exam"},
+    "window": {"exam"},
+    "networks": set(),
+    "engine": {"exam", "networks"},
+    "weights": {"exam", "networks"},
+    "heatmap": {"exam", "engine", "window"},
+    "screen": {"exam", "crop", "window", "weights", "engine", "heatmap", "networks"},
+    "report": {"exam"},
+    "terminal": {"exam", "batch", "report"},
+    "batch": {"exam", "ingest", "screen", "report"},
+}
+SOLE_HOMES = {  # third-party module -> the rooms that may use it
+    "pydicom": {"ingest", "phantom", "cli", "batch"},
+    "highdicom": {"phantom"},
+    "safetensors": {"weights"},
+    "requests": {"weights"},
+    "typer": {"cli"},
+    "torch": {"networks", "engine", "weights", "heatmap", "screen", "batch", "cli"},
+}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names of everything that a file imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    return found
+
+
+def sources() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_each_module_imports_only_what_its_room_may(path: Path) -> None:
+    own = room(path)
+    names = imports(path)
+    ours = {name.split(".")[1] for name in names if name.startswith("fourview.")} - {own, "__version__"}
+    if own in MAY_IMPORT:
+        assert ours <= MAY_IMPORT[own], f"{own} imports {sorted(ours - MAY_IMPORT[own])}"
+    else:
+        assert own in {"__init__", "cli"}, f"{own} is not in the table"
+    for name in {n.split(".")[0] for n in names} & SOLE_HOMES.keys():
+        assert own in SOLE_HOMES[name], f"{own} imports {name}"
+
+
+@pytest.mark.parametrize(
+    "module", ["fourview", "fourview.exam", "fourview.ingest", "fourview.phantom", "fourview.report", "fourview.cli"]
+)
+def test_torch_stays_out_until_a_network_is_needed(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
