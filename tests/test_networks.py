@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 from pathlib import Path
@@ -16,6 +17,7 @@ from fourview.heatmap import draw_grid, draw_steps, network_probabilities, slide
 from fourview.networks.densenet import DenseNet, pad_same
 from fourview.networks.exam import HEADS, WiredNetwork
 from fourview.networks.resnet22 import ResNet22
+from fourview.screen import Screener, crop_for
 from fourview.weights.convert import convert_file
 from fourview.weights.folder import Weights, load_weights
 from fourview.window import (
@@ -164,6 +166,32 @@ def test_classifier_outputs_and_features_are_upstreams(goldens, converted, exam1
         np.testing.assert_allclose(np.exp(log_p), np.exp(expected[head])[: len(log_p)], atol=1e-5)
     for view, pooled in features.items():
         np.testing.assert_allclose(pooled[0], goldens.arrays[f"pooled/bykey/{name}/exam1/{view}"], atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["view_split_heatmaps", "image_heatmaps", "single_heatmaps"])
+def test_the_screener_feeds_heatmaps_to_the_networks_as_upstream_does(goldens, converted, name) -> None:
+    """With the recording's formula heatmaps in place of the patch network's, so that it is quick."""
+    screener = Screener.load(converted[name], jitter=0, device="cpu")
+    member = screener.members[0]
+    prepared = []
+    for number in ("1_L_CC", "1_R_CC", "1_L_MLO", "1_R_MLO"):
+        plain = crop_for(recorded_mammogram(goldens, number), member.card)
+        malignant, benign = formula_heatmaps(plain.crop.pixels.shape)
+        prepared.append(dataclasses.replace(plain, heatmaps={"malignant": malignant, "benign": benign}))
+    for head in screener.read_windows(member, prepared, number=0, window=0):
+        row = ("L-benign", "R-benign", "L-malignant", "R-malignant").index(f"{head.side}-{head.finding}")
+        if name == "view_split_heatmaps":
+            log_p = goldens.numbers["classifier_output"][f"bykey/{name}/exam1"]["log_softmax"][head.head]
+        else:
+            row = row // 2
+            key = f"bykey/{name}/exam1"
+            record = goldens.numbers["classifier_output"]
+            log_p = (
+                record[key]["log_softmax"][head.head]
+                if name == "image_heatmaps"
+                else record[f"{key}/{head.head}"]["log_softmax"]
+            )
+        assert head.p == pytest.approx(np.exp(log_p[row][1]), abs=1e-5)
 
 
 def test_patch_logits_and_features_are_upstreams(goldens, patch) -> None:

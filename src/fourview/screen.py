@@ -64,7 +64,7 @@ class Prepared:
     mammogram: Mammogram
     crop: Cropped
     best_centre: tuple[int, int]
-    heatmaps: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None  # benign, malignant: channel order
+    heatmaps: Mapping[Finding, NDArray[np.float32]] | None = None
 
 
 @dataclass(eq=False)
@@ -192,7 +192,8 @@ class Screener:
             if key not in made:
                 made[key] = self._prepare(mammograms, member, clock)
             for window in range(max(1, self.jitter)):
-                heads += self._read_windows(member, made[key], number, window, clock)
+                with clock.stage("network"):
+                    heads += self.read_windows(member, made[key], number=number, window=window)
         shown = max(made.values(), key=lambda images: (images[0].heatmaps is not None, len(images)))
         with clock.stage("collect"):
             return self._collect(exam, shown, heads, clock.seconds)
@@ -202,7 +203,7 @@ class Screener:
         card, prepared = member.card, []
         for mammogram in mammograms:
             with clock.stage("crop"):
-                image = _crop_for(mammogram, card)
+                image = crop_for(mammogram, card)
             heatmaps = None
             if card.exam and card.exam.heatmaps and card.patch:
                 with clock.stage("heatmaps"):
@@ -212,8 +213,8 @@ class Screener:
 
     def _make_heatmaps(
         self, image: Prepared, member: Member, patch: PatchNetwork, geometry: Geometry
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(benign, malignant), each (rows, cols) in the crop frame."""
+    ) -> dict[Finding, NDArray[np.float32]]:
+        """Per finding, (rows, cols) in the crop frame."""
         pixels, network = image.crop.pixels, member.weights.patch
         if network is None:
             raise SetupError(f"{member.card.name}: no patch network")
@@ -229,26 +230,24 @@ class Screener:
             batch=patch_batch(self._device, side_px=patch.side_px),
             std_floor=geometry.std_floor,
         )
-        benign, malignant = (
-            spread_over_pixels(p[:, patch.classes.index(finding)], grid, pixels.shape) for finding in FINDINGS
-        )
-        return benign, malignant
+        return {
+            finding: spread_over_pixels(p[:, patch.classes.index(finding)], grid, pixels.shape) for finding in FINDINGS
+        }
 
-    def _read_windows(
-        self, member: Member, prepared: Sequence[Prepared], number: int, window: int, clock: _Clock
+    def read_windows(
+        self, member: Member, prepared: Sequence[Prepared], *, number: int, window: int
     ) -> Iterator[HeadScore]:
-        """What every head says about one window of every image."""
-        with clock.stage("network"):
-            features: dict[View, list[tuple[str, Tensor]]] = defaultdict(list)
-            for image in self._pick_images(prepared, member):
-                cut = self._cut_input(image, member)
-                view = image.mammogram.view
-                with torch.inference_mode():
-                    found = member.network.features(view, torch.from_numpy(cut[None]).to(self._device))
-                features[view].append((image.mammogram.name, found))
-            for head in member.network.heads:
-                if set(head.views) <= set(features):
-                    yield from _read_head(member.network, head, features, number, window)
+        """What every head of member `number` says about one (drawn) window of every image."""
+        features: dict[View, list[tuple[str, Tensor]]] = defaultdict(list)
+        for image in self._pick_images(prepared, member):
+            cut = self._cut_input(image, member)
+            view = image.mammogram.view
+            with torch.inference_mode():
+                found = member.network.features(view, torch.from_numpy(cut[None]).to(self._device))
+            features[view].append((image.mammogram.name, found))
+        for head in member.network.heads:
+            if set(head.views) <= set(features):
+                yield from _read_head(member.network, head, features, number, window)
 
     def _pick_images(self, prepared: Sequence[Prepared], member: Member) -> Iterator[Prepared]:
         """The images of this window, view by view. Upstream draws the image before its window, so this is lazy."""
@@ -272,7 +271,9 @@ class Screener:
             noise=noise,
             jitter=draw_jitter(member.window_rng, noise),
         )
-        channels = [image.crop.pixels.astype(np.float32), *(image.heatmaps or ())]
+        channels = [image.crop.pixels.astype(np.float32)]
+        if image.heatmaps:
+            channels += [image.heatmaps["benign"], image.heatmaps["malignant"]]  # the order of the network's channels
         return standardise_window(
             cut_window(np.stack(channels, axis=-1), placement, window), std_floor=geometry.std_floor
         )
@@ -287,8 +288,8 @@ class Screener:
             mammogram, frame = image.mammogram, image.crop.frame
             heatmap = None
             if image.heatmaps:
-                benign, malignant = (return_to_source(h, frame) for h in image.heatmaps)
-                heatmap = Heatmap(malignant=malignant, benign=benign)
+                maps = {finding: return_to_source(h, frame) for finding, h in image.heatmaps.items()}
+                heatmap = Heatmap(malignant=maps["malignant"], benign=maps["benign"])
             own = [h for h in heads if h.images == (mammogram.name,)]
             score = _mean_score(own, mammogram.view.side, calibrations) if self.unit == "image" else None
             images.append(
@@ -367,7 +368,7 @@ def _needed_mammograms(exam: Exam, member: Member) -> tuple[Mammogram, ...]:
     return tuple(m for view in found if view in needed for m in found[view])
 
 
-def _crop_for(mammogram: Mammogram, card: Card) -> Prepared:
+def crop_for(mammogram: Mammogram, card: Card) -> Prepared:
     """The mammogram cropped and centred as the card asks."""
     geometry, angle = card.geometry, mammogram.view.angle
     crop = crop_breast(

@@ -18,6 +18,13 @@ _SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx", "dicomdir"}  # DICOMDIR
 _LARGEST_MEMBER = 4 << 30  # bytes; tomosynthesis objects stay below it
 _LARGEST_RATIO, _RATIO_FROM = 200, 1 << 30  # mammograms shrink 3 to 30 times
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
+PREAMBLE = 132  # bytes: 128 free ones and "DICM"
+_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")  # little-endian group numbers that begin DICOM without a preamble
+
+
+def lacks_preamble(head: bytes) -> bool:
+    """True for the first bytes of what may be DICOM without its preamble."""
+    return head[:2] in _FIRST_GROUPS and head[PREAMBLE - 4 : PREAMBLE] != b"DICM"
 
 
 @dataclass(frozen=True)
@@ -79,13 +86,20 @@ class StoredFile:
 
     @contextmanager
     def on_disk(self, archive: zipfile.ZipFile | None = None) -> Iterator[Path]:
-        """A path that holds the file: its own, or a copy that is deleted at the end. Raises ExamError."""
-        if self.member is None:
+        """A path that holds the file: its own, or a copy that is deleted at the end. Raises ExamError.
+
+        DICOM without the 132 bytes that begin a DICOM file (as networks and old archives store it) gets them in
+        the copy.
+        """
+        bare = lacks_preamble(self.read_bytes(archive, limit=PREAMBLE))
+        if self.member is None and not bare:
             yield self.path
             return
         with tempfile.TemporaryDirectory(prefix="fourview-") as folder:
             copy = Path(folder) / self.name
             with self.open(archive) as stream, copy.open("wb") as out:
+                if bare:
+                    out.write(bytes(PREAMBLE - 4) + b"DICM")
                 shutil.copyfileobj(stream, out, 1 << 20)
             yield copy
 

@@ -7,12 +7,11 @@ from typing import Literal
 
 from fourview.exam import Direction, ExamError, View
 from fourview.ingest import dicom, raster
-from fourview.ingest.files import StoredFile
+from fourview.ingest.files import PREAMBLE, StoredFile, lacks_preamble
 from fourview.ingest.identity import safe_name
 from fourview.ingest.sources import ImageSource
 
 _DICOM_SUFFIXES = {".dcm", ".dicom", ".dic", ".ima"}
-_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")  # little-endian group numbers that begin DICOM without a preamble
 Kind = Literal["png", "dicom", "perhaps dicom", "other"]
 
 
@@ -20,9 +19,9 @@ def kind_of(head: bytes, suffix: str) -> Kind:
     """What a file is, from its first 132 bytes and its suffix (lower case)."""
     if head.startswith(raster.PNG_SIGNATURE) or suffix == ".png":
         return "png"
-    if head[128:132] == b"DICM" or suffix in _DICOM_SUFFIXES:
+    if head[PREAMBLE - 4 : PREAMBLE] == b"DICM" or suffix in _DICOM_SUFFIXES:
         return "dicom"
-    return "perhaps dicom" if head[:2] in _FIRST_GROUPS else "other"
+    return "perhaps dicom" if lacks_preamble(head) else "other"
 
 
 def listed_image(
@@ -44,10 +43,11 @@ def listed_image(
     name = safe_name(path.name, patient_id)
     if not path.is_file():
         raise ExamError(f"{view} {name}: named in {list_name} but not there, need the file")
-    kind = kind_of(file.read_bytes(limit=132), file.suffix)
+    kind = kind_of(file.read_bytes(limit=PREAMBLE), file.suffix)
     header = None
     if kind in ("dicom", "perhaps dicom"):
-        header = dicom.read_header(path)
+        with file.on_disk() as readable:
+            header = dicom.read_header(readable)
         name = safe_name(header.name, patient_id)
         if header.problem is not None:
             raise ExamError(header.problem)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fourview.exam import ExamError
 from fourview.ingest import dicom
 from fourview.ingest.dicom import DicomHeader
-from fourview.ingest.files import StoredFile
+from fourview.ingest.files import PREAMBLE, StoredFile
 from fourview.ingest.identity import distinct_names, patient_key
 from fourview.ingest.listed import kind_of
 from fourview.ingest.sources import ExamSource, Found, ImageSource, IngestOptions, compose_exam
@@ -50,7 +50,7 @@ class Piles:
         self._seen.add(file.place)
         place = (file.place[0] if file.member else "", origin, file.folder)
         try:
-            kind = kind_of(file.read_bytes(archive, limit=132), file.suffix)
+            kind = kind_of(file.read_bytes(archive, limit=PREAMBLE), file.suffix)
         except ExamError as error:
             self._broken.append((place, origin, file, str(error)))
             return

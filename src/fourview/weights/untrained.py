@@ -11,6 +11,7 @@ from fourview.weights.card import Card, ExamNetwork, Geometry, Input, PatchNetwo
 from fourview.weights.folder import build_exam, build_patch, save_weights
 
 FULL_SPACING_MM = 0.07
+LAST_LAYERS = ("classifier.weight", "output.weight")
 
 
 def untrained_card(name: str, *, wiring: WiringName = "view-wise", heatmaps: bool = True, scale: float = 1.0) -> Card:
@@ -72,5 +73,6 @@ def _draw(network: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
             drawn[name] = 0.1 * torch.randn(tensor.shape, generator=generator)
         else:
             fan_in = tensor[0].numel()
-            drawn[name] = torch.randn(tensor.shape, generator=generator) * (2 / fan_in) ** 0.5
+            gain = 0.1 if name.endswith(LAST_LAYERS) else 2**0.5  # modest answers, neither 0 nor 1
+            drawn[name] = torch.randn(tensor.shape, generator=generator) * gain / fan_in**0.5
     return drawn
