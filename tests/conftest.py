@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 _DEFAULT = Path(__file__).resolve().parents[2] / "shared"
 SHARED = Path(os.environ.get("FOURVIEW_SHARED", _DEFAULT))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _site_secret() -> Iterator[None]:
+    """Tests never touch the secret of the person who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOURVIEW_SITE_SECRET", "the secret of the tests")
+        yield
 
 
 @pytest.fixture(scope="session")

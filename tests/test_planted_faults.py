@@ -65,7 +65,7 @@ FAULTS = (
     PlantedFault(
         "a flip skipped",
         "crop.py",
-        "mirror(crop) if frame.mirrored else crop",
+        "np.ascontiguousarray(mirror(crop) if frame.mirrored else crop)",
         "crop",
         f"{HEATMAPS}[1_R_CC]",
     ),

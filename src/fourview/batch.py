@@ -138,7 +138,7 @@ def screen_batch(
     if resume:
         done = find_saved(out, known, run.settings, weights_hash=screener.weights_hash)
     interrupted = False
-    with _terminated_like_interrupted():
+    with _listen_for_signals(run.shield):
         try:
             run.write_tables("running")
             run.screen(done, jobs=jobs, on_step=on_step)
@@ -165,6 +165,32 @@ def screen_batch(
     )
 
 
+class Shield:
+    """Turns SIGINT and SIGTERM into KeyboardInterrupt, but never in the middle of what must be whole."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._waiting = False
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._depth:
+            self._waiting = True
+        else:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """A signal that comes inside the block is answered at its end."""
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+        if self._waiting and not self._depth:
+            self._waiting = False
+            raise KeyboardInterrupt
+
+
 @dataclass
 class _Run:
     """The state of one batch."""
@@ -178,6 +204,7 @@ class _Run:
     failures: list[Failure] = field(default_factory=list)
     already_there: int = 0
     tried: int = 0
+    shield: Shield = field(default_factory=Shield)
     started: float = field(default_factory=time.perf_counter)
     tables_at: float = 0.0
 
@@ -212,7 +239,6 @@ class _Run:
                 if problem is not None:
                     self._list_failure(source, problem)
                 seen.add(source.exam_id)
-                self.tried += 1
                 if on_step is not None:
                     on_step(Step(self.tried, len(self.found.exams), source.exam_id, problem, there))
                 if time.perf_counter() - self.tables_at > TABLES_EVERY_S:
@@ -222,7 +248,7 @@ class _Run:
 
     def write_tables(self, status: str) -> None:
         """All tables and run.json up to now. Raises SetupError if they cannot be written."""
-        with _writing_to(self.out):
+        with self.shield.held(), _writing_to(self.out):
             write_tables(
                 self.out,
                 self.summaries,
@@ -244,8 +270,10 @@ class _Run:
 
     def _take_saved(self, source: ExamSource) -> None:
         reading = load_reading(exam_folder(self.out, source.exam_id)).reading
-        self._count(reading, {}, take_seconds=False)
-        self.already_there += 1
+        with self.shield.held():
+            self._count(reading, {}, take_seconds=False)
+            self.already_there += 1
+            self.tried += 1
 
     def _read(self, loading: Future[tuple[Exam, float]]) -> str | None:
         """The exam read and written; or why it was not."""
@@ -262,10 +290,12 @@ class _Run:
             return self._unexpected(error)
         start = time.perf_counter()
         folder = exam_folder(self.out, exam.exam_id)
-        with _writing_to(folder):
-            write_exam_folder(folder, exam, reading, settings=self.settings, show_ids=self.options.show_ids)
-        write_s = time.perf_counter() - start
-        self._count(reading, {"load files": load_s, "read (all stages)": read_s, "write files": write_s})
+        with self.shield.held():  # an exam that is written is counted
+            with _writing_to(folder):
+                write_exam_folder(folder, exam, reading, settings=self.settings, show_ids=self.options.show_ids)
+            write_s = time.perf_counter() - start
+            self._count(reading, {"load files": load_s, "read (all stages)": read_s, "write files": write_s})
+            self.tried += 1
         return None
 
     def _count(self, reading: Reading, seconds: Mapping[str, float], *, take_seconds: bool = True) -> None:
@@ -277,12 +307,14 @@ class _Run:
 
     def _list_failure(self, source: ExamSource, reason: str) -> None:
         names = join_reasons(source.names)
-        self.failures += [
-            Failure("file", source.exam_id, name, why, label=source.label) for name, why in source.left_out
-        ]
-        self.failures.append(
-            Failure("exam", source.exam_id, names, reason, patient_key=source.patient_key, label=source.label)
-        )
+        with self.shield.held():
+            self.failures += [
+                Failure("file", source.exam_id, name, why, label=source.label) for name, why in source.left_out
+            ]
+            self.failures.append(
+                Failure("exam", source.exam_id, names, reason, patient_key=source.patient_key, label=source.label)
+            )
+            self.tried += 1
 
     def _unexpected(self, error: Exception) -> str:
         """A reason and a log line without the error's own text, which may quote what a file says of a patient."""
@@ -330,17 +362,14 @@ def _writing_to(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does. Only the main thread may handle signals; elsewhere nothing changes."""
+def _listen_for_signals(shield: Shield) -> Iterator[None]:
+    """SIGINT and SIGTERM go through the shield. Only the main thread may handle signals; elsewhere nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, shield.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

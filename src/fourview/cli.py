@@ -244,11 +244,15 @@ def weights_convert(
     patch: Annotated[
         Path | None, typer.Option(help="Weights folder of the patch network, for image+heatmaps networks.")
     ] = None,
+    view: Annotated[
+        Literal["L-CC", "R-CC", "L-MLO", "R-MLO"] | None,
+        typer.Option(help="Only for a file of one view: which one it was trained for."),
+    ] = None,
 ) -> None:
     """Turn one file of the upstream release into a weights folder."""
     from fourview.weights.convert import convert_file
 
-    card = convert_file(file, kind=kind, out=out, patch=patch)
+    card = convert_file(file, kind=kind, out=out, patch=patch, view=view)
     typer.echo(f"{out}: {card.kind}; hash {card.weights_hash}; licence {card.licence}")
 
 

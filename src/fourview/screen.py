@@ -173,10 +173,14 @@ class Screener:
     @property
     def marks(self) -> tuple[str, ...]:
         """Reasons to distrust every reading of these weights."""
+        texts = {
+            False: "untrained weights, the numbers mean nothing",
+            None: "weights of unknown origin, nobody can tell what they were trained on",
+        }
         return tuple(
-            f"{member.card.name}: untrained weights, the numbers mean nothing"
+            f"{member.card.name}: {texts[member.card.training.trained]}"
             for member in self.members
-            if not member.card.training.trained
+            if member.card.training.trained is not True
         )
 
     def read(self, exam: Exam) -> Reading:

@@ -109,6 +109,8 @@ def _draw_panel(panel: Picture, image: ImageReading, reading: Reading) -> None:
         for finding in reversed(FINDINGS):
             _draw_scale(pen, finding, float(image.heatmap[finding].max(initial=0)))
     pen.gap()
+    if image.faces != image.view.usual_direction:
+        pen.line("stored mirrored, see its decisions", size_px=13, colour=WARN)
     pen.line("thin line: the crop that was read", size_px=11, colour=FAINT)
     pen.line(f"model {reading.model}", size_px=11, colour=FAINT)
     pen.gap()

@@ -101,9 +101,9 @@ class Calibration(Section):
 
 
 class Training(Section):
-    """Where the numbers of the network come from."""
+    """Where the numbers of the network come from. trained: None = nobody can tell."""
 
-    trained: bool
+    trained: bool | None
     data: str
     terms: str = ""  # of the training data
     source: str = ""

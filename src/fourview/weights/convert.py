@@ -13,7 +13,9 @@ from torch import Tensor
 from fourview.exam import SetupError
 from fourview.networks.exam import VIEW_NAMES
 from fourview.weights.card import Card, ExamNetwork, Input, PatchNetwork, Training, WiringName
+from fourview.weights.download import git_blob_id
 from fourview.weights.folder import build_exam, build_patch, fit_tensors, load_weights, save_weights
+from fourview.weights.zoo import NYU
 
 Kind = Literal["patch", "view-wise", "image-wise", "single-image"]
 
@@ -37,8 +39,7 @@ def convert_file(
     name: str | None = None,
     patch: Path | None = None,
     view: str | None = None,
-    training: Training = NYU_TRAINING,
-    licence: str = NYU_LICENCE,
+    licence: str | None = None,
 ) -> Card:
     """Write the weights folder of one upstream file and return its card.
 
@@ -46,10 +47,15 @@ def convert_file(
     patch  weights folder of the patch network (kind "patch"): required for image+heatmaps networks, copied in
     view   only for a one-view file: the view that its head was trained for
 
+    The card names the release's training data and licence only if the file is, byte for byte, one of the release;
+    any other file in that format has an unknown origin, and every reading will say so. licence overrules.
+
     Raises SetupError: not such a file, wrong tensors, missing patch network, `out` exists.
     """
     state = read_state(path)
     name = name or out.name
+    training, usual_licence = _origin(path)
+    licence = licence or usual_licence
     if kind == "patch":
         network = PatchNetwork(classes=_patch_classes(state, path))
         fit_tensors(build_patch(network), state, origin=path.name)
@@ -95,6 +101,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise SetupError(f"{path.name}: found a {type(content).__name__}; need a dictionary of tensors")
     return {str(key): value for key, value in state.items()}
+
+
+def _origin(path: Path) -> tuple[Training, str]:
+    """(training, licence) of a file of the release, or of one whose origin nobody can tell."""
+    if git_blob_id(path) in {file.git_blob_id for file in NYU.files}:
+        return NYU_TRAINING, NYU_LICENCE
+    unknown = f"unknown: {path.name} is in the format of the upstream release, but is none of its files"
+    return Training(trained=None, data=unknown), "unknown: ask whoever made the file"
 
 
 def _wiring(kind: Kind) -> WiringName:
