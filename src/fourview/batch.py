@@ -277,15 +277,17 @@ class _Run:
 
     def _read(self, loading: Future[tuple[Exam, float]]) -> str | None:
         """The exam read and written; or why it was not."""
+        about: tuple[str, ...] = ()  # what the files gave to think about may explain why the exam cannot be read
         try:
             exam, load_s = loading.result()
+            about = exam.warnings
             start = time.perf_counter()
             reading = self.screener.read(exam)
             read_s = time.perf_counter() - start
         except SetupError:
             raise
         except ExamError as error:
-            return str(error)
+            return join_reasons((str(error), *about))
         except Exception as error:  # one exam must not stop a batch, whatever its files hold
             return self._unexpected(error)
         start = time.perf_counter()

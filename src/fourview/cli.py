@@ -133,7 +133,14 @@ def screen(
             on_step=progress,
         )
     populations = [card.calibration.population if card.calibration else None for card in cards]
-    terminal.show_result(terminal.open_console(), result, populations=populations)
+    try:
+        terminal.show_result(terminal.open_console(), result, populations=populations)
+    except OSError as error:
+        terminal.discard_stdout()
+        raise SetupError(
+            f"cannot show the result on standard output ({error.strerror}); need one that can be written to. "
+            f"{result.read} exams read, {len(result.failed)} failed: all of it is in {out}"
+        ) from error
     if result.interrupted:
         how = "the same command with --resume" if rng == "exam" else "the same command and a new --out"
         typer.echo(f"Interrupted: {result.remaining} exams not tried. To go on: {how}.", err=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -22,12 +26,26 @@ _WIDTH_IN_FILES = 120  # columns, where the output is no terminal
 _LINE_EVERY_S = 10.0
 
 
+class _Terminal(Console):
+    """A console that does not end the program with status 1, some exams failed, when its reader goes away."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def open_console(*, stderr: bool = False) -> Console:
     """The terminal, or a file of a fixed width; nothing in brackets is taken for markup by accident."""
-    console = Console(stderr=stderr, highlight=False)
+    console = _Terminal(stderr=stderr, highlight=False)
     if not console.is_terminal:
-        console = Console(stderr=stderr, highlight=False, width=_WIDTH_IN_FILES)
+        console = _Terminal(stderr=stderr, highlight=False, width=_WIDTH_IN_FILES)
     return console
+
+
+def discard_stdout() -> None:
+    """What standard output still holds and cannot be written goes nowhere, or it would fail again at the exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 class ScreenProgress:
@@ -56,6 +74,11 @@ class ScreenProgress:
         self.bar.stop()
 
     def __call__(self, step: Step) -> None:
+        """Shows one step. A terminal or log file that is gone or full ends no batch: the tables say it all."""
+        with contextlib.suppress(OSError):
+            self._show(step)
+
+    def _show(self, step: Step) -> None:
         self.already_there += step.already_there
         if step.problem is not None:
             self.failed += 1

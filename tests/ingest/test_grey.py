@@ -75,6 +75,25 @@ def test_everything_in_the_padding_range_becomes_0_and_nothing_else_moves() -> N
     np.testing.assert_array_equal(_read(values, GreyTags(12, padding=(0, 30))), _scaled(expected, 12))
 
 
+def test_a_padding_range_is_not_used_where_the_padding_value_alone_is_the_background() -> None:
+    """Else thin tissue at the skin would be erased: GE headers hold limits of 30 and even 490."""
+    thin = np.where(TISSUE > 0, TISSUE - 790, 0)  # 10 and up
+    assert ((thin > 0) & (thin < 490)).mean() > 0.01
+    grey = scale_grey(_codes(thin, GreyTags(12)), GreyTags(12, padding=(0, 490)))
+    np.testing.assert_array_equal(grey.pixels, _scaled(thin, 12))
+    assert any("limit 490 not used" in d.value for d in grey.decisions)
+
+
+def test_tissue_that_equals_the_padding_value_leaves_no_hole_in_the_breast() -> None:
+    values = np.where(TISSUE == 0, 1500, TISSUE)
+    inside = np.argwhere(TISSUE > 0)
+    row, col = inside[len(inside) // 2]
+    values[row, col] = 1500
+    pixels = _read(values, GreyTags(12, padding=(1500, 1500)))
+    assert pixels[row, col] == _scaled(np.array(1500), 12)
+    assert not pixels[TISSUE == 0].any()
+
+
 def test_bright_padding_on_the_border_becomes_0() -> None:
     values = TISSUE.copy()
     values[:, -30:] = 4095

@@ -68,9 +68,8 @@ def _tissue(shared: Path, name: str, every: int) -> NDArray[np.int64]:
 
 def _stored_and_expected(dataset: Dataset, tissue: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """What the system would have stored, and what must be read: written out here without the reader's rules."""
-    if dataset.PhotometricInterpretation == "MONOCHROME2":  # GE: 12 bits, padding 0..limit
-        shown = np.where(tissue <= dataset.PixelPaddingRangeLimit, 0, tissue)
-        return tissue, np.rint(shown * 65535 / 4095).astype(np.int64)
+    if dataset.PhotometricInterpretation == "MONOCHROME2":  # GE: 12 bits; background 0, so its range limit is not used
+        return tissue, np.rint(tissue * 65535 / 4095).astype(np.int64)
     background = dataset.PixelPaddingValue  # Hologic: 16 bits, the background is the highest value
     shown = np.rint(tissue * (background - 1000) / 4095).astype(np.int64)
     return background - shown, shown
@@ -171,7 +170,6 @@ def test_monochrome1_beside_an_inverse_presentation_shape_is_one_inversion(share
 def test_a_whole_real_image_reads_as_its_png(shared: Path, tmp_path: Path) -> None:
     name = "dmv_cnn_partial/1_R_CC.png"
     dataset = _header(shared, "ge_essential_ads5310_R_CC")
-    del dataset.PixelPaddingRangeLimit
     path = save(_fill(dataset, _tissue(shared, name, every=1)), tmp_path / "image.dcm")
     png = cv2.imread(str(shared / "data/nyu_sample_exams" / name), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(read_mammogram(read_header(path)).pixels, png)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 
 from fourview.exam import ExamError, Mammogram, PixelMode, SetupError, View
 from fourview.ingest.dicom_display import display_values
-from fourview.ingest.dicom_file import read_dataset, redacted_name
+from fourview.ingest.dicom_file import patient_words, read_dataset, redacted_name
 from fourview.ingest.dicom_geometry import read_direction, read_spacing
 from fourview.ingest.dicom_kinds import is_digitised_film, reason_left_out
 from fourview.ingest.dicom_pixels import read_codes, read_grey_tags
@@ -31,6 +31,7 @@ class DicomHeader:
     left_out   why this file is no CC or MLO screening view; None if it is one
     problem    why it should be one but cannot be read: tags that contradict each other, no side, no UIDs.
                `read_mammogram` raises it, so that the exam is refused and not read without this image
+    words      what names the patient: never shown, but looked for in the names of other files
     """
 
     path: Path
@@ -41,6 +42,7 @@ class DicomHeader:
     view: View | None
     left_out: str | None
     problem: str | None = None
+    words: tuple[str, ...] = field(default=(), repr=False)
 
 
 def read_header(path: Path) -> DicomHeader:
@@ -49,7 +51,8 @@ def read_header(path: Path) -> DicomHeader:
     Raises ExamError if the file is empty, no DICOM file, or cut.
     """
     dataset = read_dataset(path, path.name, pixels=False)
-    name = redacted_name(path.name, dataset)
+    words = patient_words(dataset)
+    name = redacted_name(path.name, words)
     sop_uid = _uid(dataset, "SOPInstanceUID") or _uid(dataset.file_meta, "MediaStorageSOPInstanceUID")
     study_uid = _uid(dataset, "StudyInstanceUID")
     patient_id = str(value(dataset, "PatientID") or "").strip() or None
@@ -65,7 +68,7 @@ def read_header(path: Path) -> DicomHeader:
         missing = [tag for tag, uid in (("SOPInstanceUID", sop_uid), ("StudyInstanceUID", study_uid)) if not uid]
         if missing:
             problem = f"{view} {name}: no {' and no '.join(missing)}; need both UIDs to know which exam it belongs to"
-    return DicomHeader(path, name, sop_uid, study_uid, patient_id, view, left_out, problem)
+    return DicomHeader(path, name, sop_uid, study_uid, patient_id, view, left_out, problem, words)
 
 
 def read_mammogram(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pydicom
@@ -42,7 +43,7 @@ def read_dataset(path: Path, name: str, *, pixels: bool) -> Dataset:
         raise
     except Exception:  # pydicom raises nearly anything on broken files
         raise ExamError(f"{name}: cut or broken DICOM file; need the whole file") from None
-    if len(dataset) == 0:
+    if len(dataset) == 0 and not pixels:
         raise ExamError(f"{name}: cut or broken DICOM file, it holds no tags; need the whole file")
     deflated = text(dataset.file_meta, "TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
     if not pixels and not whole and not deflated and _is_image(dataset):
@@ -56,12 +57,17 @@ def _is_image(dataset: Dataset) -> bool:
     return object_class(dataset) == MAMMOGRAM or "Rows" in dataset or "ImageType" in dataset
 
 
-def redacted_name(name: str, dataset: Dataset) -> str:
-    """The file name, or a hash of it where it holds the patient's id, name or birth date (in any case)."""
+def patient_words(dataset: Dataset) -> tuple[str, ...]:
+    """What names the patient: ids, the parts of the names, the birth date; in lower case, none too short to tell."""
     words = [*texts(dataset, "PatientID"), *texts(dataset, "OtherPatientIDs"), *texts(dataset, "PatientBirthDate")]
     for full_name in (*texts(dataset, "PatientName"), *texts(dataset, "OtherPatientNames")):
         words += re.split(r"[\^=\s,.\-_]+", full_name)
-    held = [word.lower() for word in words if len(word) >= SHORTEST_WORD and word.lower() in name.lower()]
+    return tuple(word.lower() for word in words if len(word) >= SHORTEST_WORD)
+
+
+def redacted_name(name: str, words: Iterable[str]) -> str:
+    """The file name, or a hash of it where it holds one of the words (patient_words), in any case."""
+    held = [word for word in words if word in name.lower()]
     if not held:
         return name
     suffix = Path(name).suffix

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from fourview.ingest.dicom_values import text, texts
+from fourview.ingest.dicom_values import quiet, text, texts
 
 MAMMOGRAM = "1.2.840.10008.5.1.4.1.1.1.2"  # Digital Mammography X-Ray Image, For Presentation
 _NEVER_READ = {
@@ -52,7 +52,9 @@ def _by_class(dataset: Dataset) -> str | None:
         return f"modality {modality}: no mammogram"
     if sop_class == MAMMOGRAM or (modality == "MG" and sop_class in {"", *_OTHER_RADIOGRAPHS}):
         return None
-    return f"{UID(sop_class).name or 'an object without SOP class and modality'}: no mammogram"
+    with quiet():  # of a malformed UID
+        name = UID(sop_class).name
+    return f"{name or 'an object without SOP class and modality'}: no mammogram"
 
 
 def _is_secondary_capture(sop_class: str) -> bool:

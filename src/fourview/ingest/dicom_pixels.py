@@ -87,7 +87,8 @@ def read_codes(dataset: Dataset, tags: GreyTags) -> tuple[NDArray[np.uint16], tu
     cut, of the wrong length, or in a transfer syntax that cannot be decoded.
     """
     meta = getattr(dataset, "file_meta", None)
-    syntax = UID(text(meta, "TransferSyntaxUID") if meta is not None else "")
+    with quiet():  # of a malformed UID, which is refused below
+        syntax = UID(text(meta, "TransferSyntaxUID") if meta is not None else "")
     if syntax not in NATIVE and syntax not in DECODERS:
         raise ExamError(f"transfer syntax {syntax.name or 'unnamed'} cannot be decoded; {_NEED_EXPORT}")
     rows, cols = whole_number(dataset, "Rows"), whole_number(dataset, "Columns")

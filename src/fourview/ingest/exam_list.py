@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from fourview.exam import ExamError, SetupError, View
-from fourview.ingest.identity import patient_key
+from fourview.ingest.identity import patient_key, safe_name
 from fourview.ingest.listed import different_studies, listed_image
 from fourview.ingest.sources import ExamSource, Found, ImageSource, IngestOptions, compose_exam
 from fourview.ingest.view_names import view_of_words
@@ -118,7 +118,7 @@ def _compose(exam: str, rows: list[Row], path: Path, options: IngestOptions) -> 
         try:
             view = _view(row, path.name)
             if view is None:
-                left_out.append((Path(row.file).name, f"view {row.view} is neither CC nor MLO"))
+                left_out.append((safe_name(row.file, row.patient), f"view {row.view} is neither CC nor MLO"))
                 continue
             images.append(
                 listed_image(

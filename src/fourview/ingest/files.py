@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -120,10 +120,12 @@ class Listing:
 
     left_out     (name, reason) of what is no file: a dangling link, a socket
     unreadable   (folder relative to the input, reason) of folders and zips that could not be opened
+    empty        folders relative to the input, "" for the input itself, that hold nothing
     """
 
     left_out: list[tuple[str, str]]
     unreadable: list[tuple[str, str]]
+    empty: list[str] = field(default_factory=list)
 
 
 def walk_folder(folder: Path, listing: Listing) -> Iterator[StoredFile]:
@@ -141,6 +143,8 @@ def _walk(folder: Path, relative: str, listing: Listing, seen: set[tuple[int, in
     if (status.st_dev, status.st_ino) in seen:
         return
     seen.add((status.st_dev, status.st_ino))
+    if all(is_hidden(entry.name) for entry in entries):
+        listing.empty.append(relative)
     for entry in entries:
         below = f"{relative}/{entry.name}" if relative else entry.name
         if is_hidden(entry.name):

@@ -33,7 +33,7 @@ def find_exams(inputs: Sequence[Path], options: IngestOptions = _DEFAULTS) -> Fo
         found = _find_in(path, piles, options)
         if found is not None:
             finished.append(found)
-    finished.append(piles.found())
+    finished.append(piles.found(beside_others=any(found.exams for found in finished)))
     exams = tuple(exam for found in finished for exam in found.exams)
     left_out = tuple(entry for found in finished for entry in found.left_out)
     if not exams:
@@ -92,6 +92,7 @@ def _sort_folder(folder: Path, piles: Piles) -> None:
     piles.left_out.extend(listing.left_out)
     for relative, reason in listing.unreadable:
         piles.add_unreadable(relative, origin, reason)
+    piles.empty.extend((relative, origin) for relative in listing.empty)
 
 
 def _sort_zip(path: Path, relative: str, origin: str, piles: Piles) -> None:

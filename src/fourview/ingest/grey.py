@@ -6,9 +6,10 @@ decided on the histogram of codes and applied as one table lookup.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +21,9 @@ PADDING_SHARE = 0.001  # ... that PixelPaddingValue names
 DARKER_SHARE = 0.01  # of the pixels, at most, are darker than the background
 BORDER_SHARE = 0.05  # of the border pixels, at least, hold a padding value that is the background
 PADDED_BORDER_SHARE = 0.2  # ... or a padding value that is brighter than other pixels
+EXACT_PADDING_SHARE = 0.5  # of the values within the padding range: then the padding value alone is the background
+BESIDE_BORDER_SHARE = 0.15  # ... and of the border pixels within the range at most this share holds other values
+LARGEST_HOLE = 1e-4  # of the pixels: a smaller island of the padding value inside the breast is tissue
 FRAME_SHARE = 0.08  # of a side: the broadest frame
 
 
@@ -83,6 +87,7 @@ def scale_grey(
     counts = np.bincount(codes.ravel(), minlength=1 << tags.bits)
     edges = np.concatenate([codes[0], codes[-1], codes[1:-1, 0], codes[1:-1, -1]])
     border = np.bincount(edges, minlength=1 << tags.bits)
+    tags, narrowed = _narrow_padding(tags, counts, border)
     brightness = _brightness(tags, counts)
     background = _find_background(tags, brightness, counts, border)
     if voi is None:
@@ -93,14 +98,44 @@ def scale_grey(
         table = (1 - voi if tags.inverted else voi) * WHITE
         scale = Decision("grey scale", "display values * 65535", voi_source)
     lookup = np.clip(np.rint(table), 0, WHITE).astype(np.uint16)
+    tissue = lookup.copy()
     lookup[background.codes | (brightness <= 0)] = 0
+    pixels = _fill_holes(lookup[codes], tissue[codes]) if (tissue != lookup).any() else lookup[codes]
     inversion = (Decision("inversion", "low values are bright", tags.inverted),) if tags.inverted else ()
     warnings = list(background.warnings)
     if tags.bits <= 8:
         warnings.append(f"only {tags.bits} bits per pixel: mammograms have 10 to 16")
     if border[lookup == 0].sum() < 0.01 * border.sum():
         warnings.append("no background of exactly 0 on the image border")
-    return Grey(lookup[codes], (scale, *inversion, *background.decisions), tuple(warnings))
+    return Grey(pixels, (scale, *inversion, *narrowed, *background.decisions), tuple(warnings))
+
+
+def _narrow_padding(
+    tags: GreyTags, counts: NDArray[np.int64], border: NDArray[np.int64]
+) -> tuple[GreyTags, tuple[Decision, ...]]:
+    """The padding value alone where it fills the background by itself: the rest of its range is then thin tissue."""
+    if tags.padding is None or tags.padding[0] == tags.padding[1]:
+        return tags, ()
+    within = _padding_codes(tags)
+    beside = within & (tags.values != tags.padding[0])
+    beyond = int(counts[beside].sum())
+    alone = beyond <= (1 - EXACT_PADDING_SHARE) * counts[within].sum()
+    alone = alone and border[beside].sum() <= BESIDE_BORDER_SHARE * border[within].sum()
+    if beyond == 0 or not alone:
+        return tags, ()
+    value = (
+        f"limit {tags.padding[1]} not used: {beyond / counts.sum():.1%} of the pixels lie in the range beside the value"
+    )
+    source = f"PixelPaddingValue {tags.padding[0]} alone is the background"
+    return replace(tags, padding=(tags.padding[0], tags.padding[0])), (Decision("padding", value, source),)
+
+
+def _fill_holes(pixels: NDArray[np.uint16], tissue: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Small islands of background inside the breast get their tissue values back: erosion would widen each."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((pixels == 0).astype(np.uint8), connectivity=8)
+    small = stats[:, cv2.CC_STAT_AREA] <= LARGEST_HOLE * pixels.size
+    small[0] = False
+    return np.where(small[labels], tissue, pixels)
 
 
 def _brightness(tags: GreyTags, counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -135,7 +170,8 @@ def _find_background(
         level = int(brightness[padding].max())
         on_border = border[padding].sum() >= BORDER_SHARE * border.sum()
         held = counts[padding].sum() >= PADDING_SHARE * total
-        if on_border and held and darker_share(level) <= DARKER_SHARE:
+        floor = DARKER_SHARE if tags.inverted else 0.0  # with darker tissue beside it, it is a mask and no pedestal
+        if on_border and held and darker_share(level) <= floor:
             removed = Decision("background", f"pedestal {level} removed", decisions[-1].source)
             return _Background(background | (brightness <= level), level, (*decisions, removed), warnings)
     rest = np.where(background, 0, counts)

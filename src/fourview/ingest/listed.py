@@ -46,8 +46,11 @@ def listed_image(
     kind = kind_of(file.read_bytes(limit=PREAMBLE), file.suffix)
     header = None
     if kind in ("dicom", "perhaps dicom"):
-        with file.on_disk() as readable:
-            header = dicom.read_header(readable)
+        try:
+            with file.on_disk() as readable:
+                header = dicom.read_header(readable)
+        except ExamError as error:
+            raise ExamError(str(error).replace(path.name, name)) from None
         name = safe_name(header.name, patient_id)
         if header.problem is not None:
             raise ExamError(header.problem)

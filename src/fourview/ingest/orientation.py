@@ -19,6 +19,7 @@ EDGE_BAND = 0.03  # of the breast's width: how near a row's end must come to the
 STRAIGHT_SHARE = 0.6  # a chest wall holds at least this share of the rows in its band
 STRONG_MARGIN = 0.4  # between the shares of the two sides, for evidence that may refuse an exam
 WEAK_MARGIN = 0.2  # ... for evidence at all
+DARK_BACKGROUND = 0.5  # of the median brightness of tissue, at most, has the background
 SMALLEST_BREAST = 0.03  # of the image; smaller components are labels and markers
 
 DecidedDirection = tuple[Direction, tuple[Decision, ...], tuple[str, ...]]
@@ -50,7 +51,7 @@ def direction_in_pixels(pixels: NDArray[Any]) -> PixelDirection:
     """
     breast = _outline(pixels)
     if breast is None:
-        return PixelDirection(None, False, "no region large enough to be a breast")
+        return PixelDirection(None, False, "no breast on a darker background")
     rows = np.flatnonzero(breast.any(axis=1))
     ends_left = breast[rows].argmax(axis=1)
     ends_right = breast.shape[1] - 1 - breast[rows, ::-1].argmax(axis=1)
@@ -68,8 +69,8 @@ def _outline(pixels: NDArray[Any]) -> NDArray[np.bool_] | None:
     """The largest bright component of the downsampled image, (rows, cols) bool; None if nothing is large."""
     scale = min(1.0, WORKING_SIDE / max(pixels.shape))
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    small = cv2.resize(pixels.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    small = small - small.min()
+    shrunk = cv2.resize(pixels.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    small = shrunk - shrunk.min()
     bright = float(np.percentile(small, 99.5))  # labels and frames are brighter than any breast
     if bright <= 0:
         return None
@@ -77,6 +78,9 @@ def _outline(pixels: NDArray[Any]) -> NDArray[np.bool_] | None:
     grey = np.rint(255 * np.sqrt(np.clip(small / bright, 0, 1))).astype(np.uint8)
     threshold, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_OTSU)
     bright_mask = (grey > 0.8 * threshold).astype(np.uint8)  # 0.8: keeps the thin rim of the breast
+    tissue, background = shrunk[bright_mask > 0], shrunk[bright_mask == 0]
+    if not background.size or np.median(background) > DARK_BACKGROUND * np.median(tissue):
+        return None  # Otsu parted tissue from tissue: the breast fills the image
     opened = cv2.morphologyEx(bright_mask, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
     if count < 2:

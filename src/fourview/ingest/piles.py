@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 
 from fourview.exam import ExamError
 from fourview.ingest import dicom
 from fourview.ingest.dicom import DicomHeader
+from fourview.ingest.dicom_file import redacted_name
 from fourview.ingest.files import PREAMBLE, StoredFile
 from fourview.ingest.identity import distinct_names, patient_key
 from fourview.ingest.listed import kind_of
@@ -37,10 +40,15 @@ class Piles:
     def __init__(self, options: IngestOptions) -> None:
         self.options = options
         self.left_out: list[tuple[str, str]] = []
+        self.empty: list[tuple[str, str]] = []  # (folder relative to its input, name of the input)
         self._piles: dict[Key, _Pile] = {}
         self._labels: set[str] = set()
         self._neighbours: dict[Key, set[Key]] = {}  # (input, folder) -> the exams that have an image there
         self._broken: list[tuple[Key, str, StoredFile, str]] = []
+        self._others: list[tuple[Key, StoredFile, str]] = []
+        self._unreadable: list[tuple[str, str, str]] = []
+        self._words: dict[Key, set[str]] = {}  # what names the patients of a folder; never shown
+        self._all_words: set[str] = set()
         self._seen: set[tuple[str, str]] = set()
 
     def add(self, file: StoredFile, origin: str, archive: zipfile.ZipFile | None = None) -> None:
@@ -57,14 +65,14 @@ class Piles:
         if kind == "png":
             self._add_picture(file, origin, place)
         elif kind == "other":
-            self.left_out.append((file.name, _why_not(file)))
+            self._others.append((place, file, _why_not(file)))
         else:
             self._add_dicom(file, origin, place, archive, certain=kind == "dicom")
 
     def _add_picture(self, file: StoredFile, origin: str, place: Key) -> None:
         named = view_of_stem(file.stem)
         if named is None:
-            self.left_out.append((file.name, NEED_VIEW))
+            self._others.append((place, file, NEED_VIEW))
             return
         label = "/".join(part for part in (file.folder, named.exam) if part) or origin
         key = ("picture", *place, named.exam)
@@ -82,8 +90,10 @@ class Piles:
             if certain:
                 self._broken.append((place, origin, file, str(error)))
             else:
-                self.left_out.append((file.name, _why_not(file)))
+                self._others.append((place, file, _why_not(file)))
             return
+        self._words.setdefault(place, set()).update(header.words)
+        self._all_words.update(header.words)
         if not header.study_uid and header.left_out is not None:
             self.left_out.append((header.name, header.left_out))
             return
@@ -108,25 +118,54 @@ class Piles:
 
     def add_unreadable(self, relative: str, origin: str, reason: str) -> None:
         """Counts a folder or zip that cannot be opened as an exam that cannot be read."""
-        pile = self._pile(("unreadable", origin, relative), relative or origin, origin)
-        pile.problems.append(reason)
+        self._unreadable.append((relative, origin, reason))
 
-    def found(self) -> Found:
-        """The exams so far. A broken file is a warning of the exams in its folder, else an exam that failed."""
-        for place, origin, file, reason in self._broken:
+    def found(self, *, beside_others: bool = False) -> Found:
+        """The exams so far. A broken file is a warning of the exams in its folder, else an exam that failed.
+
+        So is an empty folder, where there are exams (or others were found elsewhere): one was meant to be there.
+        """
+        for place, file, reason in self._others:
+            self.left_out.append((self._safe_name(file.name, place), reason))
+        for place, origin, file, raw in self._broken:
+            name = self._safe_name(file.name, place)
+            reason = raw.replace(file.name, name)
             neighbours = self._neighbours.get(place, set())
             for key in sorted(neighbours):
                 self._piles[key].warnings.append(
                     f"beside this exam lies a broken file, a view may be missing: {reason}"
                 )
             if neighbours:
-                self.left_out.append((file.name, reason))
+                self.left_out.append((name, reason))
             else:
                 pile = self._pile(("broken", *place), file.folder or origin, origin)
                 pile.problems.append(reason)
-                pile.left_out.append((file.name, reason))
-        self._broken.clear()
+                pile.left_out.append((name, reason))
+        if self._piles or self._unreadable or beside_others:
+            for relative, origin in self.empty:
+                self.add_unreadable(relative, origin, "an empty folder, need mammograms in it")
+        for relative, origin, reason in self._unreadable:
+            pile = self._pile(("unreadable", origin, relative), relative or origin, origin)
+            name = PurePosixPath(relative).name or origin
+            pile.problems.append(reason.replace(name, self._safe_name(name, None)))
+        for pile in self._piles.values():
+            pile.numbered = [(number, self._renamed(image)) for number, image in pile.numbered]
+        for done in (self._others, self._broken, self._unreadable, self.empty):
+            done.clear()
         return Found(tuple(_compose(pile, self.options) for pile in self._piles.values()), tuple(self.left_out))
+
+    def _renamed(self, image: ImageSource) -> ImageSource:
+        """The image under a safe name; a DICOM file has got one from its own tags."""
+        return image if image.header else replace(image, name=self._safe_name(image.name, None))
+
+    def _safe_name(self, name: str, place: Key | None) -> str:
+        """The name of a file that names no patient itself, without what its neighbours' tags say of theirs.
+
+        In its own folder a patient's name counts anywhere in the file name, elsewhere only as a whole word of it.
+        """
+        anywhere = self._all_words.intersection(re.split(r"[^a-z0-9]+", name.lower()))
+        here = self._words.get(place, set()) if place is not None else set()
+        return redacted_name(name, here | anywhere)
 
 
 def _why_not(file: StoredFile) -> str:

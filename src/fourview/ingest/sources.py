@@ -80,6 +80,16 @@ class ImageSource:
     spacing_source: str = ""
     spacing_shape: tuple[int, int] | None = None
 
+    def read_named(self, options: IngestOptions) -> Mammogram:
+        """The mammogram with its pixels. Raises ExamError, which calls the file by no other name than `name`."""
+        try:
+            return self.read(options)
+        except ExamError as error:
+            said = str(error)
+            if self.name in said or self.file.name not in said:
+                raise
+            raise ExamError(said.replace(self.file.name, self.name)) from None
+
     def read(self, options: IngestOptions) -> Mammogram:
         """The mammogram with its pixels. Raises ExamError."""
         if self.header is not None:
@@ -165,7 +175,7 @@ class ExamSource:
         """The exam with its pixels. Raises ExamError: `problem`, or what its pixels turn out to be."""
         if self.problem is not None:
             raise ExamError(self.problem)
-        mammograms = tuple(image.read(self.options) for image in self.images)
+        mammograms = tuple(image.read_named(self.options) for image in self.images)
         return Exam(
             self.exam_id,
             mammograms,
