@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
@@ -647,7 +648,7 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(drill: Drill) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", "from fourview.cli import main; main()", *map(str, words)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": tempfile.gettempdir()},
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), "TMPDIR": tempfile.gettempdir()},
     )  # fmt: skip
     try:
         until = time.monotonic() + 60

@@ -271,6 +271,20 @@ def test_the_frame_leads_back_to_the_file() -> None:
     assert half.point_source(0, 0) == (4.5, 2.5)
 
 
+def test_arrays_need_the_names_of_views_they_have() -> None:
+    image = draw_breast(0)
+    with pytest.raises(ExamError, match="'LCC': need the name of a view"):
+        Exam.from_arrays({"LCC": image})
+    with pytest.raises(ExamError, match="'R_CC': need the name of a view that has an image"):
+        Exam.from_arrays({"R-CC": image}, faces={"R_CC": "right"})
+
+
+def test_the_upstream_stream_picks_images_as_upstream_does_unless_told_otherwise(weights) -> None:
+    assert Screener.load(weights["view-wise"], rng="upstream").pick == "random"
+    assert Screener.load(weights["view-wise"]).pick == "all"
+    assert Screener.load(weights["view-wise"], rng="upstream", pick="all").pick == "all"
+
+
 def test_a_mammogram_checks_itself() -> None:
     with pytest.raises(ExamError, match=r"L-CC a.png: found an array of shape \(3, 4, 3\)"):
         Mammogram(np.zeros((3, 4, 3), np.uint8), View.L_CC, "a.png", "right")

@@ -256,6 +256,7 @@ class _Run:
                 model=self.screener.name,
                 weights_hash=self.screener.weights_hash,
                 unit=self.screener.unit,
+                order=[source.exam_id for source in self.found.exams[: self.tried]],
                 show_ids=self.options.show_ids,
             )
             counts = {

@@ -34,6 +34,9 @@ def main() -> None:
     except SetupError as error:
         typer.echo(f"fourview: {error}", err=True)
         sys.exit(WRONG_SETUP)
+    except KeyboardInterrupt:
+        typer.echo("fourview: interrupted before any exam was read", err=True)
+        sys.exit(INTERRUPTED)
 
 
 def _show_version(wanted: bool) -> None:
@@ -64,9 +67,7 @@ def screen(
     *,
     weights: Annotated[str, typer.Option(help="Weights folder, or the name of installed weights.")],
     out: Annotated[Path, typer.Option(help="Output folder: new or empty (or of a run to --resume).")],
-    ensemble: Annotated[
-        list[str] | None, typer.Option(help="More weights of the same wiring; readings are means.")
-    ] = None,
+    ensemble: Annotated[list[str] | None, typer.Option(help="More weights; readings are means over all.")] = None,
     jitter: Annotated[int, typer.Option(min=0, help="Jittered windows per exam; 0 = one exact window.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the random windows and patch grids.")] = 0,
     rng: Annotated[
@@ -74,9 +75,12 @@ def screen(
         typer.Option(help="exam: random numbers restart for each exam; upstream: one stream over the list."),
     ] = "exam",
     pick: Annotated[
-        Literal["all", "random"],
-        typer.Option(help="Where a view has several images: use all, or pick one at random per window."),
-    ] = "all",
+        Literal["all", "random"] | None,
+        typer.Option(
+            help="Where a view has several images: use all, or pick one at random per window. "
+            "Default: all; random with --rng upstream."
+        ),
+    ] = None,
     pixels: Annotated[
         Literal["stored", "presentation"] | None,
         typer.Option(help="Grey scale of DICOM; default: the one that the weights were trained on."),
@@ -109,7 +113,7 @@ def screen(
         jitter=jitter,
         seed=seed,
         rng=rng,
-        pick=pick,
+        pick=pick or ("random" if rng == "upstream" else "all"),
         pixels=pixels,
         spacing_mm=spacing_mm,
         mirrored=mirrored,

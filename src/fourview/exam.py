@@ -172,6 +172,11 @@ class Exam:
         faces   where the nipple points, for views that are not oriented as usual (left breasts right,
                 right breasts left)
         """
+        for name in [*images, *(faces or {})]:
+            if name not in images or name not in [*VIEWS]:
+                raise ExamError(
+                    f"{name!r}: need the name of a view that has an image; the views are {', '.join(VIEWS)}"
+                )
         mammograms = []
         for key, value in images.items():
             view = View(key)

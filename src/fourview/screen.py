@@ -95,7 +95,8 @@ class Screener:
     seed    of both random streams: patch grids and windows
     rng     "exam": the streams start anew for every exam, so a reading does not depend on its neighbours;
             "upstream": one stream runs over all exams in the order that they are read
-    pick    images of a view that has several: "all" are used; "random" draws one per jittered window, as upstream
+    pick    images of a view that has several: "all" are used; "random" draws one per jittered window, as upstream.
+            None: all, or random with rng "upstream", whose stream would be another one otherwise
     """
 
     def __init__(
@@ -106,14 +107,15 @@ class Screener:
         jitter: int = 10,
         seed: int = 0,
         rng: RngScope = "exam",
-        pick: Pick = "all",
+        pick: Pick | None = None,
     ) -> None:
         if jitter < 0:
             raise SetupError(f"jitter is {jitter}; need 0 (one exact window) or more")
         self._device = choose_device(device)
         self.members = tuple(self._member(w) for w in weights)
         _check_ensemble([member.card for member in self.members])
-        self.jitter, self.seed, self.rng, self.pick = jitter, seed, rng, pick
+        self.jitter, self.seed, self.rng = jitter, seed, rng
+        self.pick: Pick = pick or ("random" if rng == "upstream" else "all")
         self._restart_streams()
 
     @classmethod
@@ -125,7 +127,7 @@ class Screener:
         jitter: int = 10,
         seed: int = 0,
         rng: RngScope = "exam",
-        pick: Pick = "all",
+        pick: Pick | None = None,
     ) -> Screener:
         """A screener from weights folders or known names; several are an ensemble. Raises SetupError."""
         several = [folders] if isinstance(folders, str | Path) else list(folders)

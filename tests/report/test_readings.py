@@ -11,7 +11,7 @@ from fourview.exam import Reading, Score, Side, View
 from fourview.report.readings import Failure, summarise, write_tables
 from tests.fake_screener import MARK, FakeScreener, small_exam
 
-CALL = {"model": "fake", "weights_hash": "feed", "unit": "breast"}
+CALL = {"model": "fake", "weights_hash": "feed", "unit": "breast", "order": []}
 
 
 def _reading(left: Score | None, right: Score | None, exam_id: str = "a" * 16) -> Reading:
@@ -46,9 +46,14 @@ def test_single_image_readings_have_one_row_per_image(tmp_path: Path) -> None:
 def test_upstream_csv_is_byte_for_byte_what_upstream_writes(tmp_path: Path) -> None:
     both = _reading(Score(0.58044, 0.00005), Score(1.0, 0.99996))
     left_only = _reading(Score(0.25, 0.125), None, "b" * 16)
-    write_tables(tmp_path, [summarise(both), summarise(left_only)], [], **CALL)
+    failed = Failure("exam", "f" * 16, "1.dcm", "no breast found")
+    order = [both.exam_id, "f" * 16, left_only.exam_id]
+    write_tables(tmp_path, [summarise(both), summarise(left_only)], [failed], **{**CALL, "order": order})
     assert (tmp_path / "upstream.csv").read_bytes() == (
-        b"left_benign,right_benign,left_malignant,right_malignant\n0.5804,1.0000,0.0001,1.0000\n0.2500,,0.1250,\n"
+        b"left_benign,right_benign,left_malignant,right_malignant\n"
+        b"0.5804,1.0000,0.0001,1.0000\n"
+        b",,,\n"  # row n is the n-th exam of the input, whatever happened to the others
+        b"0.2500,,0.1250,\n"
     )
 
 

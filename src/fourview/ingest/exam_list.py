@@ -14,7 +14,7 @@ from fourview.exam import ExamError, SetupError, View
 from fourview.ingest.identity import patient_key, safe_name
 from fourview.ingest.listed import different_studies, listed_image
 from fourview.ingest.sources import ExamSource, Found, ImageSource, IngestOptions, compose_exam
-from fourview.ingest.view_names import view_of_words
+from fourview.ingest.view_names import view_of_stem, view_of_words
 
 REQUIRED = ("file", "exam", "side", "view")
 _OPTIONAL = ("spacing_mm", "patient")
@@ -49,7 +49,11 @@ def read_rows(path: Path) -> tuple[Row, ...]:
     """The rows of the list. Raises SetupError if it cannot be read, lacks a column, or has a row without exam."""
     is_json = path.suffix.lower() == ".json"
     records: Iterable[Mapping[str, Any]] = rows_of_json(load_json(path), path.name) if is_json else _read_csv(path)
-    rows = tuple(_row(record, f"row {number}", path.name) for number, record in enumerate(records, 1))
+    rows = tuple(
+        _row(record, f"row {number}", path.name)
+        for number, record in enumerate(records, 1)
+        if any(value is not None and str(value).strip() for value in record.values())  # else a blank line
+    )
     if not rows:
         raise SetupError(f"{path.name}: the list has no rows, need one per image")
     return rows
@@ -77,7 +81,7 @@ def _read_csv(path: Path) -> Iterable[dict[str, Any]]:
         table = pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise SetupError(f"{path.name}: cannot be read as comma-separated UTF-8 ({type(error).__name__})") from error
-    table = table.rename({column: column.strip() for column in table.columns})
+    table = table.rename({column: column.strip().lower() for column in table.columns})
     _check_columns(table.columns, path.name)
     return table.select([column for column in table.columns if column in (*REQUIRED, *_OPTIONAL)]).iter_rows(named=True)
 
@@ -153,7 +157,12 @@ def _view(row: Row, name: str) -> View | None:
             raise ExamError(f"{name}, {row.place}: no {column}, need one")
     if view_of_words(row.side, "CC") is None:
         raise ExamError(f"{name}, {row.place}: found side {row.side!r}, need L or R")
-    return view_of_words(row.side, row.view)
+    named = view_of_stem(row.view)  # "L-CC" in the column view says the side once more
+    if named is None or named.exam or named.number:
+        return view_of_words(row.side, row.view)
+    if view_of_words(row.side, named.view.angle) is not named.view:
+        raise ExamError(f"{name}, {row.place}: found side {row.side!r} and view {row.view!r}, need one side in both")
+    return named.view
 
 
 def _spacing(row: Row, name: str) -> float | None:

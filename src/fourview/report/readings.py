@@ -91,15 +91,17 @@ def write_tables(
     model: str,
     weights_hash: str,
     unit: str,
+    order: Sequence[str],
     show_ids: bool = False,
 ) -> None:
     """The three tables in the folder `out`, each whole or not at all.
 
     summaries  of the exams that were read, in input order
     failures   exams (one row in readings.csv too, without numbers) and files
+    order      ids of the exams tried, in input order
 
-    upstream.csv has upstream's columns, rounding and order, and a row for each exam that was read (Wu et al.
-    2019, published code); a breast that was not read leaves its cells empty. Raises OSError.
+    upstream.csv has upstream's columns, rounding and order (Wu et al. 2019, published code): row n is the n-th exam
+    of the input. It names no exam, so an exam or a breast that was not read leaves its cells empty. Raises OSError.
     """
     image_column = ("view",) if unit == "image" else ()
     columns = (*COLUMNS[:3], *image_column, *COLUMNS[3:], *(("exam_label",) if show_ids else ()))
@@ -110,7 +112,8 @@ def write_tables(
     table = pl.DataFrame([{name: row.get(name) for name in columns} for row in rows], schema=types)
     write_whole(out / "readings.csv", table.write_csv())
 
-    lines = [",".join(UPSTREAM), *(",".join(summary.upstream) for summary in summaries)]
+    numbers = {summary.exam: summary.upstream for summary in summaries}
+    lines = [",".join(row) for row in (UPSTREAM, *(numbers.get(exam, ("",) * 4) for exam in order))]
     write_whole(out / "upstream.csv", "\n".join(lines) + "\n")
 
     names = ("kind", "exam", "name", "reason", *(("exam_label",) if show_ids else ()))

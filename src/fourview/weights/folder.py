@@ -136,7 +136,10 @@ def fit_tensors(network: nn.Module, tensors: Mapping[str, Tensor], *, origin: st
     ]
     if differences:
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
-        raise SetupError(f"{origin}: weights for another network: {', '.join(sorted(differences)[:3])}{more}")
+        raise SetupError(
+            f"{origin}: weights for another network: {', '.join(sorted(differences)[:3])}{more}; "
+            "need the tensors of the network that the card (or --kind) names"
+        )
     broken = [n for n, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
     if broken:
         raise SetupError(
