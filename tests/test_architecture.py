@@ -23,10 +23,12 @@ MAY_IMPORT = {
     "engine": {"exam", "networks"},
     "weights": {"exam", "networks"},
     "heatmap": {"exam", "engine", "window"},
-    "screen": {"exam", "crop", "window", "weights", "engine", "heatmap", "networks"},
+    "score": {"exam", "weights"},
+    "screen": {"exam", "crop", "window", "weights", "engine", "heatmap", "networks", "score"},
     "report": {"exam"},
     "terminal": {"exam", "batch", "report"},
-    "batch": {"exam", "ingest", "screen", "report"},
+    "shield": set(),
+    "batch": {"exam", "ingest", "screen", "report", "shield"},
 }
 SOLE_HOMES = {  # third-party module -> the rooms that may use it
     "pydicom": {"ingest", "phantom", "cli", "batch"},

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import time
 import traceback
 from collections import deque
@@ -13,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from fourview.exam import Exam, ExamError, PixelMode, Reading, SetupError, join_reasons
@@ -22,6 +19,7 @@ from fourview.report.output_folder import exam_folder, find_saved, open_output, 
 from fourview.report.reading_json import Settings, load_reading
 from fourview.report.readings import Failure, Summary, summarise, write_tables
 from fourview.report.run_record import RunRecord
+from fourview.shield import Shield, listen_for_signals
 
 if TYPE_CHECKING:
     from fourview.ingest import ExamSource, Found
@@ -138,7 +136,7 @@ def screen_batch(
     if resume:
         done = find_saved(out, known, run.settings, weights_hash=screener.weights_hash)
     interrupted = False
-    with _listen_for_signals(run.shield):
+    with listen_for_signals(run.shield):
         try:
             run.write_tables("running")
             run.screen(done, jobs=jobs, on_step=on_step)
@@ -163,32 +161,6 @@ def screen_batch(
         remaining=len(found.exams) - run.tried,
         interrupted=interrupted,
     )
-
-
-class Shield:
-    """Turns SIGINT and SIGTERM into KeyboardInterrupt, but never in the middle of what must be whole."""
-
-    def __init__(self) -> None:
-        self._depth = 0
-        self._waiting = False
-
-    def on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._depth:
-            self._waiting = True
-        else:
-            raise KeyboardInterrupt
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """A signal that comes inside the block is answered at its end."""
-        self._depth += 1
-        try:
-            yield
-        finally:
-            self._depth -= 1
-        if self._waiting and not self._depth:
-            self._waiting = False
-            raise KeyboardInterrupt
 
 
 @dataclass
@@ -362,17 +334,3 @@ def _writing_to(path: Path) -> Iterator[None]:
         raise SetupError(
             f"cannot write {path}: {error.strerror or error}; need a folder that can be written to, with room"
         ) from error
-
-
-@contextmanager
-def _listen_for_signals(shield: Shield) -> Iterator[None]:
-    """SIGINT and SIGTERM go through the shield. Only the main thread may handle signals; elsewhere nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, shield.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

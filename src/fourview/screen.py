@@ -7,7 +7,6 @@ windows and ensemble members. Nothing is written; a `Reading` comes back, in sou
 from __future__ import annotations
 
 import itertools
-import math
 import random
 import time
 from collections import defaultdict
@@ -34,14 +33,14 @@ from fourview.exam import (
     ImageReading,
     Mammogram,
     Reading,
-    Score,
     SetupError,
     Side,
     View,
 )
 from fourview.heatmap import draw_grid, network_probabilities, slide_patches, spread_over_pixels
 from fourview.networks.exam import READS_SINGLE_VIEWS, Head, WiredNetwork
-from fourview.weights.card import Calibration, Card, Geometry, PatchNetwork
+from fourview.score import mean_score
+from fourview.weights.card import Card, Geometry, PatchNetwork
 from fourview.weights.folder import Weights, load_weights
 from fourview.weights.home import resolve
 from fourview.window import (
@@ -297,7 +296,7 @@ class Screener:
                 maps = {finding: return_to_source(h, frame) for finding, h in image.heatmaps.items()}
                 heatmap = Heatmap(malignant=maps["malignant"], benign=maps["benign"])
             own = [h for h in heads if h.images == (mammogram.name,)]
-            score = _mean_score(own, mammogram.view.side, calibrations) if self.unit == "image" else None
+            score = mean_score(own, mammogram.view.side, calibrations) if self.unit == "image" else None
             images.append(
                 ImageReading(
                     name=mammogram.name,
@@ -319,8 +318,8 @@ class Screener:
             patient_key=exam.patient_key,
             label=exam.label,
             unit=self.unit,
-            left=_mean_score(heads, Side.LEFT, calibrations),
-            right=_mean_score(heads, Side.RIGHT, calibrations),
+            left=mean_score(heads, Side.LEFT, calibrations),
+            right=mean_score(heads, Side.RIGHT, calibrations),
             images=tuple(images),
             heads=tuple(heads),
             model=self.name,
@@ -437,45 +436,3 @@ def _read_head(
         for (side, finding), p in zip(head.labels, yes.tolist(), strict=True):
             kind: Finding = "benign" if finding == "benign" else "malignant"
             yield HeadScore(number, window, head.name, names, Side(side), kind, p, tuple(map(View, head.views)))
-
-
-def _mean_score(heads: Sequence[HeadScore], side: Side, calibrations: Sequence[Calibration | None]) -> Score | None:
-    """The mean over heads, then windows, then members, and how much windows and members differ."""
-    own = [h for h in heads if h.side is side]
-    if not own:
-        return None
-    numbers: dict[str, float] = {}
-    for finding in FINDINGS:
-        members = []
-        spreads = []
-        for member in dict.fromkeys(h.member for h in own):
-            chosen = [h for h in own if h.finding == finding and h.member == member]
-            windows = np.array([_mean_over_heads(group) for group in _by(chosen, "window")])
-            members.append(_calibrate(float(windows.mean()), calibrations[member], finding))
-            spreads.append(float(windows.std()))
-        numbers[finding] = min(1.0, float(np.mean(members)))
-        numbers[f"{finding}_sd_windows"] = float(np.mean(spreads))
-        numbers[f"{finding}_sd_members"] = float(np.std(members))
-    names = tuple(dict.fromkeys(name for h in own for name in h.images))
-    views = tuple(dict.fromkeys(view for h in own for view in h.views))
-    return Score(**numbers, views=views, files=names)
-
-
-def _by(heads: Sequence[HeadScore], key: Literal["window", "head"]) -> list[list[HeadScore]]:
-    groups: dict[object, list[HeadScore]] = defaultdict(list)
-    for head in heads:
-        groups[getattr(head, key)].append(head)
-    return list(groups.values())
-
-
-def _mean_over_heads(heads: Sequence[HeadScore]) -> float:
-    """Every head counts the same, however many images its views have."""
-    return float(np.mean([np.mean([h.p for h in group]) for group in _by(heads, "head")]))
-
-
-def _calibrate(p: float, calibration: Calibration | None, finding: Finding) -> float:
-    if calibration is None:
-        return p
-    platt = calibration.benign if finding == "benign" else calibration.malignant
-    clipped = min(max(p, 1e-7), 1 - 1e-7)
-    return 1 / (1 + math.exp(-(platt.slope * math.log(clipped / (1 - clipped)) + platt.intercept)))

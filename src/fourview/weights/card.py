@@ -19,13 +19,16 @@ class Section(BaseModel):
 
 
 class ExamNetwork(Section):
-    """The exam-level network (networks/exam.py)."""
+    """The exam-level network (networks/exam.py). labels: the order of a four-row head's outputs, as upstream's."""
 
     family: Literal["resnet22"] = "resnet22"
     wiring: WiringName
     heatmaps: bool  # True: channels are image, benign heatmap, malignant heatmap; False: image
     width: int = Field(16, ge=1)
     views: tuple[str, ...] = ("L-CC", "R-CC", "L-MLO", "R-MLO")
+    labels: tuple[
+        Literal["left_benign"], Literal["right_benign"], Literal["left_malignant"], Literal["right_malignant"]
+    ] = ("left_benign", "right_benign", "left_malignant", "right_malignant")
 
 
 class PatchNetwork(Section):
@@ -54,12 +57,14 @@ class Input(Section):
     spacing_range_mm   pixel sizes seen in training; readings of other images are marked
     resample           "always"; or "outside_range": images within spacing_range_mm are read pixel by pixel, as
                        upstream reads them, others (and only if their pixel size is known) are resampled; "never"
+    normalisation      mean 0 and deviation 1, of each window for the exam network, of the whole crop for patches
     """
 
     pixel_mode: Literal["stored", "presentation"] = "stored"
     spacing_mm: float | None = None
     spacing_range_mm: tuple[float, float] | None = None
     resample: Literal["never", "outside_range", "always"] = "never"
+    normalisation: Literal["standardise window, patches by crop"] = "standardise window, patches by crop"
 
     @model_validator(mode="after")
     def _resampling_has_a_target(self) -> Input:
