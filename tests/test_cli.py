@@ -178,6 +178,17 @@ def test_an_ensemble_is_read_as_one_model(fourview: Fourview, made: Path, tmp_pa
     assert (table["malignant_sd_members"] > 0).any()
 
 
+def test_a_weights_folder_among_the_inputs_is_a_forgotten_ensemble(
+    fourview: Fourview, made: Path, tmp_path: Path
+) -> None:
+    ran = fourview(
+        "screen", made / "exams", made / "image", "--weights", made / "image", "--out", tmp_path / "out"
+    )  # fmt: skip
+    assert ran.status == 2
+    assert "need --ensemble before each further member" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -67,7 +67,7 @@ def screen(
     *,
     weights: Annotated[str, typer.Option(help="Weights folder, or the name of installed weights.")],
     out: Annotated[Path, typer.Option(help="Output folder: new or empty (or of a run to --resume).")],
-    ensemble: Annotated[list[str] | None, typer.Option(help="More weights; readings are means over all.")] = None,
+    ensemble: Annotated[list[str] | None, typer.Option(help="More weights, one per --ensemble; readings are means over all.")] = None,
     jitter: Annotated[int, typer.Option(min=0, help="Jittered windows per exam; 0 = one exact window.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the random windows and patch grids.")] = 0,
     rng: Annotated[
@@ -106,7 +106,7 @@ def screen(
     from fourview.report.output_folder import check_output
     from fourview.screen import Screener
     from fourview.weights.folder import load_card
-    from fourview.weights.home import resolve
+    from fourview.weights.home import CARD_NAME, resolve
 
     _log_to_stderr(show_ids=show_ids)
     options = ScreenOptions(
@@ -119,6 +119,9 @@ def screen(
         mirrored=mirrored,
         show_ids=show_ids,
     )
+    for path in inputs:
+        if (path / CARD_NAME).is_file():
+            raise SetupError(f"{path}: a weights folder among the inputs; need --ensemble before each further member")
     check_output(out, resume=resume)
     folders = [resolve(name) for name in (weights, *(ensemble or ()))]
     cards = [load_card(folder) for folder in folders]
