@@ -67,7 +67,9 @@ def screen(
     *,
     weights: Annotated[str, typer.Option(help="Weights folder, or the name of installed weights.")],
     out: Annotated[Path, typer.Option(help="Output folder: new or empty (or of a run to --resume).")],
-    ensemble: Annotated[list[str] | None, typer.Option(help="More weights, one per --ensemble; readings are means over all.")] = None,
+    ensemble: Annotated[
+        list[str] | None, typer.Option(help="More weights, one per --ensemble; readings are means over all.")
+    ] = None,
     jitter: Annotated[int, typer.Option(min=0, help="Jittered windows per exam; 0 = one exact window.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the random windows and patch grids.")] = 0,
     rng: Annotated[
