@@ -84,7 +84,7 @@ class _Pen:
 
     def line(self, text: str, *, size_px: int = 13, colour: Colour = TEXT, bold: bool = False) -> None:
         self.row += round(size_px * 1.9)
-        fitting = fit_text(text, width_px=_PANEL - 2 * _MARGIN, size_px=size_px)
+        fitting = fit_text(text, width_px=_PANEL - 2 * _MARGIN, size_px=size_px, bold=bold)
         write_text(self.panel, fitting, row=self.row, col=_MARGIN, size_px=size_px, colour=colour, bold=bold)
 
     def gap(self, rows: int = 14) -> None:
@@ -116,7 +116,7 @@ def _draw_panel(panel: Picture, image: ImageReading, reading: Reading) -> None:
     pen.gap()
     last = panel.shape[0] - 30
     for mark in reading.marks:
-        for line in wrap_text(mark, width_px=_PANEL - 2 * _MARGIN, size_px=13):
+        for line in wrap_text(mark, width_px=_PANEL - 2 * _MARGIN, size_px=13, bold=True):
             if pen.row + 60 > last:
                 break  # the tables hold every mark in full
             pen.line(line, colour=WARN, bold=True)

@@ -82,30 +82,30 @@ def write_text(
     cv2.putText(picture, ascii_text, (col, row), _FONT, scale, colour, 2 if bold else 1, cv2.LINE_AA)
 
 
-def text_width(text: str, *, size_px: int) -> int:
+def text_width(text: str, *, size_px: int, bold: bool = False) -> int:
     """How many pixels a line of text takes."""
     scale = cv2.getFontScaleFromHeight(_FONT, size_px, 1)
-    return int(cv2.getTextSize(text, _FONT, scale, 1)[0][0])
+    return int(cv2.getTextSize(text, _FONT, scale, 2 if bold else 1)[0][0])
 
 
-def wrap_text(text: str, *, width_px: int, size_px: int) -> list[str]:
+def wrap_text(text: str, *, width_px: int, size_px: int, bold: bool = False) -> list[str]:
     """The text in lines of at most width_px; a single longer word is cut."""
     lines: list[str] = [""]
     for whole in text.split():
-        word = fit_text(whole, width_px=width_px, size_px=size_px)
+        word = fit_text(whole, width_px=width_px, size_px=size_px, bold=bold)
         candidate = f"{lines[-1]} {word}".strip()
-        if text_width(candidate, size_px=size_px) <= width_px:
+        if text_width(candidate, size_px=size_px, bold=bold) <= width_px:
             lines[-1] = candidate
         else:
             lines.append(word)
     return [line for line in lines if line]
 
 
-def fit_text(text: str, *, width_px: int, size_px: int) -> str:
+def fit_text(text: str, *, width_px: int, size_px: int, bold: bool = False) -> str:
     """The text, its end replaced by dots where it is too long for width_px."""
-    if text_width(text, size_px=size_px) <= width_px:
+    if text_width(text, size_px=size_px, bold=bold) <= width_px:
         return text
-    while text and text_width(text + "...", size_px=size_px) > width_px:
+    while text and text_width(text + "...", size_px=size_px, bold=bold) > width_px:
         text = text[:-1]
     return text + "..."
 
