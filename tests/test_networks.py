@@ -17,7 +17,8 @@ from fourview.heatmap import draw_grid, draw_steps, network_probabilities, slide
 from fourview.networks.densenet import DenseNet, pad_same
 from fourview.networks.exam import HEADS, WiredNetwork
 from fourview.networks.resnet22 import ResNet22
-from fourview.screen import Screener, crop_for
+from fourview.prepare import crop_for
+from fourview.screen import Screener
 from fourview.weights.convert import convert_file
 from fourview.weights.folder import Weights, load_weights
 from fourview.window import (

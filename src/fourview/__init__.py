@@ -4,6 +4,7 @@ What happens to one exam, file by file:
 
 ingest    files -> Exam: which image is which view, what its pixels mean, where the breast points
 screen    Screener.read(exam) -> Reading; the whole walk on one page:
+prepare     the images that the weights ask for,
 crop        the breast alone, facing right, with the way back to source pixels
 heatmap     the patch network slid over each breast
 window      jittered, standardised windows

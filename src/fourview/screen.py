@@ -10,7 +10,7 @@ import itertools
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fourview.crop import Cropped, crop_breast, return_to_source
+from fourview.crop import return_to_source
 from fourview.engine import choose_device, patch_batch
 from fourview.exam import (
     FINDINGS,
@@ -38,7 +38,8 @@ from fourview.exam import (
     View,
 )
 from fourview.heatmap import draw_grid, network_probabilities, slide_patches, spread_over_pixels
-from fourview.networks.exam import READS_SINGLE_VIEWS, Head, WiredNetwork
+from fourview.networks.exam import Head, WiredNetwork
+from fourview.prepare import Prepared, choose_mammograms, crop_for, mark_images
 from fourview.score import mean_score
 from fourview.weights.card import Card, Geometry, PatchNetwork
 from fourview.weights.folder import Weights, load_weights
@@ -47,23 +48,12 @@ from fourview.window import (
     JitterNoise,
     cut_window,
     draw_jitter,
-    find_best_centre,
     place_window,
     standardise_window,
 )
 
 Pick = Literal["all", "random"]
 RngScope = Literal["exam", "upstream"]
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """One mammogram, cropped for one set of weights, and the heatmaps of its crop (crop frame), if any."""
-
-    mammogram: Mammogram
-    crop: Cropped
-    best_centre: tuple[int, int]
-    heatmaps: Mapping[Finding, NDArray[np.float32]] | None = None
 
 
 @dataclass(eq=False)
@@ -192,7 +182,7 @@ class Screener:
         made: dict[object, tuple[Prepared, ...]] = {}
         heads: list[HeadScore] = []
         for number, member in enumerate(self.members):
-            mammograms = _needed_mammograms(exam, member)
+            mammograms = choose_mammograms(exam, member.network, model=member.card.name)
             key = (member.heatmap_key, tuple(m.name for m in mammograms))
             if key not in made:
                 made[key] = self._prepare(mammograms, member, clock)
@@ -326,7 +316,7 @@ class Screener:
             weights_hash=self.weights_hash,
             members=len(self.members),
             windows=max(1, self.jitter),
-            marks=self.marks + tuple(dict.fromkeys(_image_marks(images, [m.card for m in self.members]))),
+            marks=self.marks + tuple(dict.fromkeys(mark_images(images, [m.card for m in self.members]))),
             warnings=exam.warnings + tuple(in_images),
             left_out=exam.left_out,
             seconds=dict(seconds),
@@ -357,67 +347,6 @@ def _check_ensemble(cards: Sequence[Card]) -> None:
     ):
         if len(found) > 1:
             raise SetupError(f"ensemble of members with different {what}: {sorted(found)}; need one")
-
-
-def _needed_mammograms(exam: Exam, member: Member) -> tuple[Mammogram, ...]:
-    """The images that the network has heads for, in view order. Raises ExamError if a needed view is missing."""
-    needed = dict.fromkeys(View(view) for head in member.network.heads for view in head.views)
-    found = exam.views
-    missing = [view for view in needed if view not in found]
-    wiring = member.network.wiring
-    if missing and (wiring not in READS_SINGLE_VIEWS or len(missing) == len(needed)):
-        raise ExamError(
-            f"{', '.join(missing)} missing: found {', '.join(found)}; the {wiring} network {member.card.name} needs "
-            f"{', '.join(needed)}" + ("" if wiring in READS_SINGLE_VIEWS else "; image-wise weights read what is there")
-        )
-    return tuple(m for view in found if view in needed for m in found[view])
-
-
-def crop_for(mammogram: Mammogram, card: Card) -> Prepared:
-    """The mammogram cropped and centred as the card asks."""
-    geometry, angle = card.geometry, mammogram.view.angle
-    crop = crop_breast(
-        mammogram,
-        working_spacing_mm=card.input.spacing_mm if _is_resampled(mammogram, card) else None,
-        iterations=geometry.crop_iterations,
-        buffer_px=geometry.crop_buffer_px,
-    )
-    centre = find_best_centre(
-        crop.pixels,
-        angle=angle,
-        window=geometry.window_px(angle),
-        rightmost_col=crop.rightmost[1],
-        bottommost_row=crop.bottommost[0],
-    )
-    return Prepared(mammogram, crop, centre)
-
-
-def _is_resampled(mammogram: Mammogram, card: Card) -> bool:
-    if card.input.resample == "outside_range":
-        return _is_out_of_range(mammogram.spacing_mm, card)
-    return card.input.resample == "always"
-
-
-def _is_out_of_range(spacing_mm: float | None, card: Card) -> bool:
-    if spacing_mm is None or card.input.spacing_range_mm is None:
-        return False
-    low, high = card.input.spacing_range_mm
-    return not low <= spacing_mm <= high
-
-
-def _image_marks(images: Iterable[ImageReading], cards: Sequence[Card]) -> Iterator[str]:
-    """What makes a reading less than it seems: pixels unlike those of the training images."""
-    for image in images:
-        for card in cards:
-            if image.pixel_mode not in ("file", card.input.pixel_mode):
-                yield f"pixels: {image.pixel_mode}; {card.name} was trained on {card.input.pixel_mode}"
-            if image.spacing_mm is not None and _is_out_of_range(image.spacing_mm, card):
-                low, high = card.input.spacing_range_mm or (0, 0)
-                done = f", resampled to {card.input.spacing_mm:g} mm" if image.frame.resampled else ""
-                yield (
-                    f"pixel size {image.spacing_mm:.4g} mm is outside the {low:g}-{high:g} mm that {card.name} "
-                    f"was trained on{done}"
-                )
 
 
 def _read_head(
