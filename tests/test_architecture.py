@@ -32,12 +32,11 @@ MAY_IMPORT = {
     "batch": {"exam", "ingest", "screen", "report", "shield"},
 }
 SOLE_HOMES = {  # third-party module -> the rooms that may use it
-    "pydicom": {"ingest", "phantom", "cli", "batch"},
-    "highdicom": {"phantom"},
+    "pydicom": {"ingest", "phantom"},
     "safetensors": {"weights"},
     "requests": {"weights"},
     "typer": {"cli"},
-    "torch": {"networks", "engine", "weights", "heatmap", "screen", "batch", "cli"},
+    "torch": {"networks", "engine", "weights", "heatmap", "screen"},
 }
 
 

@@ -220,7 +220,7 @@ def drill(
     yield Drill(tmp_path, made, capfd)
     assert not list(temporary.iterdir()), "copies left behind"
     logging.captureWarnings(False)
-    for name in ("py.warnings", "pydicom", "highdicom", "pylibjpeg"):
+    for name in ("py.warnings", "pydicom", "pylibjpeg"):
         logging.getLogger(name).setLevel(logging.NOTSET)
 
 

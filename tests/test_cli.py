@@ -56,7 +56,7 @@ def fourview(
     monkeypatch.setenv("FOURVIEW_SITE_SECRET", "a secret of the tests")
     yield Fourview(monkeypatch, capfd)
     logging.captureWarnings(False)
-    for name in ("py.warnings", "pydicom", "highdicom", "pylibjpeg"):
+    for name in ("py.warnings", "pydicom", "pylibjpeg"):
         logging.getLogger(name).setLevel(logging.NOTSET)
 
 

@@ -294,5 +294,5 @@ def _log_to_stderr(*, show_ids: bool) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if not show_ids:
         logging.captureWarnings(True)
-        for name in ("py.warnings", "pydicom", "highdicom", "pylibjpeg"):
+        for name in ("py.warnings", "pydicom", "pylibjpeg"):
             logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -9,12 +9,13 @@ from pydicom.dataset import Dataset
 
 from fourview.exam import ExamError, Mammogram, PixelMode, SetupError, View
 from fourview.ingest.dicom_display import display_values
-from fourview.ingest.dicom_file import patient_words, read_dataset, redacted_name
+from fourview.ingest.dicom_file import patient_words, read_dataset
 from fourview.ingest.dicom_geometry import read_direction, read_spacing
 from fourview.ingest.dicom_kinds import is_digitised_film, reason_left_out
 from fourview.ingest.dicom_pixels import read_codes, read_grey_tags
 from fourview.ingest.dicom_values import number, text, value
 from fourview.ingest.grey import blank_frame, scale_grey
+from fourview.ingest.identity import redacted_name
 from fourview.ingest.orientation import decide_direction, decide_direction_auto
 from fourview.ingest.tags import read_view
 

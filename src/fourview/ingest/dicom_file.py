@@ -1,10 +1,8 @@
-"""One DICOM file opened with every way of being broken turned into an ExamError, and its safe name."""
+"""One DICOM file opened with every way of being broken turned into an ExamError, and what names its patient."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import pydicom
@@ -15,8 +13,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from fourview.exam import ExamError
 from fourview.ingest.dicom_kinds import MAMMOGRAM, object_class
 from fourview.ingest.dicom_values import quiet, text, texts
-
-SHORTEST_WORD = 3  # shorter parts of a patient's name or id occur in any file name
+from fourview.ingest.identity import telling_words
 
 
 def read_dataset(path: Path, name: str, *, pixels: bool) -> Dataset:
@@ -58,19 +55,8 @@ def _is_image(dataset: Dataset) -> bool:
 
 
 def patient_words(dataset: Dataset) -> tuple[str, ...]:
-    """What names the patient: ids, the parts of the names, the birth date; in lower case, none too short to tell."""
+    """What names the patient: ids, the parts of the names, the birth date; see telling_words."""
     words = [*texts(dataset, "PatientID"), *texts(dataset, "OtherPatientIDs"), *texts(dataset, "PatientBirthDate")]
     for full_name in (*texts(dataset, "PatientName"), *texts(dataset, "OtherPatientNames")):
         words += re.split(r"[\^=\s,.\-_]+", full_name)
-    return tuple(word.lower() for word in words if len(word) >= SHORTEST_WORD)
-
-
-def redacted_name(name: str, words: Iterable[str]) -> str:
-    """The file name, or a hash of it where it holds one of the words (patient_words), in any case."""
-    held = [word for word in words if word in name.lower()]
-    if not held:
-        return name
-    suffix = Path(name).suffix
-    if any(word in suffix.lower() for word in held):
-        suffix = ""
-    return f"file-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}{suffix}"
+    return telling_words(words)

@@ -15,6 +15,7 @@ import platformdirs
 from fourview.exam import SetupError
 
 SECRET_VARIABLE = "FOURVIEW_SITE_SECRET"
+SHORTEST_WORD = 3  # shorter parts of a patient's name or id occur in any file name
 
 
 def patient_key(patient_id: str | None, secret: bytes | None = None) -> str | None:
@@ -72,13 +73,26 @@ def _write_secret(path: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
+def telling_words(words: Iterable[str]) -> tuple[str, ...]:
+    """The words that would name a patient in a file name: lower case, without those too short to tell."""
+    stripped = (word.strip().lower() for word in words)
+    return tuple(word for word in stripped if len(word) >= SHORTEST_WORD)
+
+
+def redacted_name(name: str, words: Iterable[str]) -> str:
+    """The file name, or a hash of it where it holds one of the words (telling_words), in any case."""
+    held = [word for word in words if word in name.lower()]
+    if not held:
+        return name
+    suffix = PurePosixPath(name).suffix
+    if any(word in suffix.lower() for word in held):
+        suffix = ""
+    return f"file-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}{suffix}"
+
+
 def safe_name(name: str, patient_id: str | None) -> str:
     """The base name of a file, or a hash of it where it holds the patient's id."""
-    base = PurePosixPath(name).name
-    token = (patient_id or "").strip().lower()
-    if len(token) >= 3 and token in base.lower():
-        return f"file-{hashlib.sha256(base.encode()).hexdigest()[:8]}{PurePosixPath(base).suffix}"
-    return base
+    return redacted_name(PurePosixPath(name).name, telling_words([patient_id or ""]))
 
 
 def distinct_names(names: Iterable[str]) -> tuple[str, ...]:

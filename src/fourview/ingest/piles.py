@@ -11,9 +11,8 @@ from pathlib import PurePosixPath
 from fourview.exam import ExamError
 from fourview.ingest import dicom
 from fourview.ingest.dicom import DicomHeader
-from fourview.ingest.dicom_file import redacted_name
 from fourview.ingest.files import PREAMBLE, StoredFile
-from fourview.ingest.identity import distinct_names, patient_key
+from fourview.ingest.identity import distinct_names, patient_key, redacted_name
 from fourview.ingest.listed import kind_of
 from fourview.ingest.sources import ExamSource, Found, ImageSource, IngestOptions, compose_exam
 from fourview.ingest.view_names import NEED_VIEW, view_of_stem

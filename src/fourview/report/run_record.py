@@ -21,7 +21,6 @@ from fourview.report.whole_files import write_whole
 PACKAGES = (
     "fourview",
     "numpy",
-    "scipy",
     "torch",
     "opencv-python-headless",
     "pydicom",
