@@ -5,8 +5,7 @@ Modules and attribute types follow DICOM PS3.3 A.27; dciodvfy (dicom3tools) find
 
 from __future__ import annotations
 
-import os
-import tempfile
+import io
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +24,7 @@ from pydicom.uid import (
 
 from fourview.exam import SetupError, View
 from fourview.phantom.draw import PhantomExam, PhantomImage
+from fourview.whole_files import write_whole
 
 _DATE, _TIME = "20200101", "120000"  # the same for every phantom: nothing depends on the day of writing
 _COMPRESSED = (RLELossless, JPEGLSLossless, JPEG2000Lossless)
@@ -64,19 +64,14 @@ def write_exam(exam: PhantomExam, folder: Path, *, transfer_syntax: UID = Explic
 
 
 def save_dataset(dataset: Dataset, path: Path) -> None:
-    """Writes under a temporary name beside `path`, then renames. Raises SetupError if that fails."""
-    temporary = None
+    """The data set as a file, whole or not at all. Raises SetupError if it cannot be written."""
+    content = io.BytesIO()
+    dcmwrite(content, dataset, enforce_file_format=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            dcmwrite(file, dataset, enforce_file_format=True)
-        Path(temporary).replace(path)
+        write_whole(path, content.getvalue())
     except OSError as error:
         raise SetupError(f"phantom: cannot write {path.name}: {error.strerror}") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
 
 
 def build_dataset(exam: PhantomExam, image: PhantomImage, *, number: int) -> Dataset:

@@ -15,7 +15,7 @@ from fourview.report.contact_sheet import draw_thumbnail
 from fourview.report.overlay import draw_overlay
 from fourview.report.picture import Picture, png_bytes
 from fourview.report.reading_json import Settings, image_keys, reading_to_json
-from fourview.report.whole_files import whole_folder
+from fourview.whole_files import whole_folder
 
 
 def write_exam_folder(

@@ -11,7 +11,7 @@ from fourview.report.exam_folder import load_thumbnails
 from fourview.report.picture import png_bytes
 from fourview.report.reading_json import Settings, load_reading
 from fourview.report.readings import Summary
-from fourview.report.whole_files import remove_parts, write_whole
+from fourview.whole_files import remove_parts, write_whole
 
 TILES_PER_SHEET = 80
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from fourview.exam import Reading, Score, Side, View, join_reasons
 from fourview.report.reading_json import image_keys
-from fourview.report.whole_files import write_whole
+from fourview.whole_files import write_whole
 
 SCORES = (
     "p_benign",

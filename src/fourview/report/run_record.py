@@ -16,7 +16,7 @@ from typing import Any
 
 from fourview.exam import Reading
 from fourview.report.reading_json import Settings, hash_settings
-from fourview.report.whole_files import write_whole
+from fourview.whole_files import write_whole
 
 PACKAGES = (
     "fourview",

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +18,7 @@ from fourview.networks.densenet import DenseNet
 from fourview.networks.exam import WiredNetwork
 from fourview.weights.card import Card, ExamNetwork, PatchNetwork
 from fourview.weights.home import CARD_NAME
+from fourview.whole_files import whole_folder
 
 EXAM_FILE = "network.safetensors"
 PATCH_FILE = "patch.safetensors"
@@ -74,9 +72,7 @@ def save_weights(
     """
     if folder.exists():
         raise SetupError(f"{folder}: exists already; need a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with whole_folder(folder) as building:
         hashes = {}
         for tensors, file_name in ((exam, EXAM_FILE), (patch, PATCH_FILE)):
             if tensors is not None:
@@ -85,11 +81,6 @@ def save_weights(
         card = card.model_copy(update={"sha256": hashes})
         (building / CARD_NAME).write_text(card.model_dump_json(indent=2) + "\n")
         load_weights(building)  # what was written must be what can be read
-        building.chmod(0o755)
-        os.replace(building, folder)  # noqa: PTH105
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
     return card
 
 
