@@ -135,7 +135,7 @@ def _heatmap(pixels: NDArray[np.uint8] | NDArray[np.uint16], box: Box) -> Heatma
         full = np.zeros(pixels.shape, np.float32)
         full[box.slices] = peak * np.exp(-distance / (2 * (crop.shape[0] / 15) ** 2))
         maps.append(full)
-    return Heatmap(malignant=maps[0], benign=maps[1])
+    return Heatmap.from_arrays(malignant=maps[0], benign=maps[1])
 
 
 def small_exam(exam_id: str = "a" * 16, *, seed: int = 0, views: tuple[View, ...] = VIEWS) -> Exam:

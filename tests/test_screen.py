@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fourview.crop import crop_breast, mirror, return_to_source
-from fourview.exam import Box, Exam, ExamError, Frame, Mammogram, SetupError, Side, View
+from fourview.exam import Box, Exam, ExamError, Frame, Heatmap, Mammogram, SetupError, Side, View
 from fourview.heatmap import draw_grid, network_probabilities, slide_patches
 from fourview.screen import Screener
 from fourview.weights.card import Calibration, Platt
@@ -262,7 +262,9 @@ def test_wrong_setups_are_refused(weights, tmp_path) -> None:
 def test_the_frame_leads_back_to_the_file() -> None:
     frame = Frame((10, 8), (10, 8), Box(2, 8, 1, 7), mirrored=True)
     crop = np.arange(36, dtype=np.float32).reshape(6, 6)
-    source = return_to_source(crop, frame)
+    inside = return_to_source(crop, frame)
+    source = Heatmap(frame.source_shape, frame.box_source, {"malignant": inside, "benign": inside}).malignant
+    assert source.shape == (10, 8)
     np.testing.assert_array_equal(mirror(source[2:8, 1:7]), crop)
     row, col = frame.point_source(3, 2)
     assert source[int(row), int(col)] == crop[3, 2]

@@ -92,17 +92,18 @@ def mirror(image: NDArray[T]) -> NDArray[T]:
 
 
 def return_to_source(crop: NDArray[np.float32], frame: Frame) -> NDArray[np.float32]:
-    """A map of the crop, in source pixels: mirrored back, 0 outside the crop.
+    """A map of the crop, mirrored back, in source pixels: the size of `frame.box_source`.
 
     crop  (rows, cols) float32, crop frame. Where the image was resampled, values are taken by area or linearly.
     """
     if crop.shape != (frame.box.height, frame.box.width):
         raise ValueError(f"found a map of shape {crop.shape}, need {(frame.box.height, frame.box.width)}")
-    working = np.zeros(frame.working_shape, np.float32)
-    working[frame.box.slices] = mirror(crop) if frame.mirrored else crop
+    upright = np.ascontiguousarray(mirror(crop)) if frame.mirrored else crop
     if not frame.resampled:
-        return working
-    return _resize(working, frame.source_shape)
+        return upright
+    working = np.zeros(frame.working_shape, np.float32)
+    working[frame.box.slices] = upright
+    return np.ascontiguousarray(_resize(working, frame.source_shape)[frame.box_source.slices])
 
 
 def resample(mammogram: Mammogram, spacing_mm: float) -> Pixels:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 Direction = Literal["left", "right"]
 PixelMode = Literal["stored", "presentation", "file"]
+Precision = Literal["fp32", "bf16"]
 Finding = Literal["benign", "malignant"]
 FINDINGS: tuple[Finding, ...] = ("benign", "malignant")
 
@@ -238,15 +239,39 @@ class Frame:
 class Heatmap:
     """Where the patch network sees a malignant and a benign finding in one mammogram.
 
-    malignant, benign  (rows, cols) float32 in [0, 1], the size and direction of the source file;
-                       0 outside the crop, where nothing was looked at
+    source_shape  (rows, cols) of the source file
+    box           the part of it that was looked at; only this part is held in memory
+    inside        per finding, (rows, cols) of the box, float32 in [0, 1], direction of the source file
     """
 
-    malignant: NDArray[np.float32]
-    benign: NDArray[np.float32]
+    source_shape: tuple[int, int]
+    box: Box
+    inside: Mapping[Finding, NDArray[np.float32]]
+
+    @classmethod
+    def from_arrays(cls, *, malignant: NDArray[np.float32], benign: NDArray[np.float32]) -> Heatmap:
+        """A heatmap from maps of the whole source image."""
+        rows, cols = malignant.shape
+        return cls((rows, cols), Box(0, rows, 0, cols), {"malignant": malignant, "benign": benign})
+
+    @property
+    def malignant(self) -> NDArray[np.float32]:
+        """(rows, cols) of the source file, 0 where nothing was looked at; made anew at every access."""
+        return self["malignant"]
+
+    @property
+    def benign(self) -> NDArray[np.float32]:
+        """The same for benign findings."""
+        return self["benign"]
 
     def __getitem__(self, finding: Finding) -> NDArray[np.float32]:
-        return self.malignant if finding == "malignant" else self.benign
+        full = np.zeros(self.source_shape, np.float32)
+        full[self.box.slices] = self.inside[finding]
+        return full
+
+    def largest(self, finding: Finding) -> float:
+        """The largest value of the map."""
+        return float(self.inside[finding].max(initial=0))
 
 
 @dataclass(frozen=True)
@@ -325,6 +350,8 @@ class Reading:
                    left and right are the means over the images of that breast)
     marks          reasons to distrust the numbers (untrained weights, pixel size out of range, ...)
     warnings       of the exam and its images
+    engine         what ran the networks, e.g. "openvino 2026.4.1 on cpu"
+    precision      of their arithmetic, "fp32" or "bf16"
     seconds        time per stage
     """
 
@@ -343,6 +370,8 @@ class Reading:
     marks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    engine: str = ""
+    precision: Precision = "fp32"
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -284,7 +284,7 @@ class Screener:
             heatmap = None
             if image.heatmaps:
                 maps = {finding: return_to_source(h, frame) for finding, h in image.heatmaps.items()}
-                heatmap = Heatmap(malignant=maps["malignant"], benign=maps["benign"])
+                heatmap = Heatmap(frame.source_shape, frame.box_source, maps)
             own = [h for h in heads if h.images == (mammogram.name,)]
             score = mean_score(own, mammogram.view.side, calibrations) if self.unit == "image" else None
             images.append(

@@ -25,7 +25,7 @@ def test_colours_follow_the_heatmaps_and_spare_the_rest() -> None:
     malignant, benign = np.zeros((4, 4), np.float32), np.zeros((4, 4), np.float32)
     malignant[0, 0], benign[1, 1], malignant[2, 2], benign[2, 2] = 1, 1, 1, 1
     malignant[3, 3] = SHOWN_FROM
-    picture = blend_heatmap(grey, Heatmap(malignant=malignant, benign=benign)).astype(int)
+    picture = blend_heatmap(grey, Heatmap.from_arrays(malignant=malignant, benign=benign)).astype(int)
     red, green, blue = picture[0, 0]
     assert red > 180
     assert green == blue < 100
@@ -41,7 +41,9 @@ def test_colours_follow_the_heatmaps_and_spare_the_rest() -> None:
 
 def test_a_larger_value_is_never_drawn_weaker() -> None:
     ramp = np.linspace(0, 1, 50, dtype=np.float32)[None]
-    picture = blend_heatmap(np.full((1, 50, 3), 128, np.uint8), Heatmap(ramp, np.zeros_like(ramp)))
+    picture = blend_heatmap(
+        np.full((1, 50, 3), 128, np.uint8), Heatmap.from_arrays(malignant=ramp, benign=np.zeros_like(ramp))
+    )
     assert (np.diff(picture[0, :, 0].astype(int)) >= 0).all()
     assert picture[0, -1, 0] > picture[0, 0, 0] + 60
 
@@ -74,7 +76,7 @@ def test_the_overlay_is_in_the_direction_of_the_file_and_marks_the_right_place()
     mammogram, image, reading = _case(exam)
     hot = np.zeros(mammogram.pixels.shape, np.float32)
     hot[50:60, 70:80] = 1
-    image = replace(image, heatmap=Heatmap(malignant=hot, benign=np.zeros_like(hot)))
+    image = replace(image, heatmap=Heatmap.from_arrays(malignant=hot, benign=np.zeros_like(hot)))
     picture = draw_overlay(mammogram, image, reading)[overlay._TOP :, :90].astype(int)[:120]
     redder = picture[..., 0] - picture[..., 1] > 60
     rows, cols = np.nonzero(redder)

@@ -47,9 +47,9 @@ def test_a_second_image_of_a_view_gets_a_number_and_never_its_own_name() -> None
     ("text", "says"),
     [
         ("", "damaged"),
-        ("[]", "need 'fourview reading 1'"),
+        ("[]", "need 'fourview reading 2'"),
         ('{"format": "fourview reading 99"}', "'fourview reading 99'"),
-        ('{"format": "fourview reading 1"}', "damaged"),
+        ('{"format": "fourview reading 2"}', "damaged"),
     ],
 )
 def test_another_layout_or_a_damaged_file_is_refused(tmp_path: Path, text: str, says: str) -> None:

@@ -35,13 +35,14 @@ def write_exam_folder(
         arrays: dict[str, NDArray[Any]] = {}
         for key, image, mammogram in zip(image_keys(reading), reading.images, mammograms, strict=True):
             if image.heatmap is not None:
-                box = image.frame.box_source
+                heatmap = image.heatmap
+                box = heatmap.box
                 arrays[f"{key}_box"] = np.array([box.top, box.bottom, box.left, box.right])
-                arrays[f"{key}_shape"] = np.array(image.frame.source_shape)
+                arrays[f"{key}_shape"] = np.array(heatmap.source_shape)
                 for finding in FINDINGS:
-                    p = image.heatmap[finding][box.slices]  # 0 outside, where nothing was looked at
+                    p = heatmap.inside[finding]
                     arrays[f"{key}_{finding}"] = np.ascontiguousarray(p, np.float32)
-                    full = np.zeros(image.frame.source_shape, np.uint16)
+                    full = np.zeros(heatmap.source_shape, np.uint16)
                     full[box.slices] = to_uint16(p)
                     (part / f"heatmap_{finding}_{key}.png").write_bytes(png_bytes(full))
             (part / f"overlay_{key}.png").write_bytes(png_bytes(draw_overlay(mammogram, image, reading)))
@@ -67,7 +68,7 @@ def load_heatmaps(folder: Path) -> dict[str, Heatmap]:
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             keys = [name.removesuffix("_box") for name in arrays.files if name.endswith("_box")]
-            return {key: _full_size(arrays, key) for key in keys}
+            return {key: _load_heatmap(arrays, key) for key in keys}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise SetupError(f"{file}: damaged ({type(error).__name__}); remove its folder") from error
 
@@ -83,13 +84,13 @@ def load_thumbnails(folder: Path) -> dict[str, Picture]:
     return found
 
 
-def _full_size(arrays: np.lib.npyio.NpzFile, key: str) -> Heatmap:
+def _load_heatmap(arrays: np.lib.npyio.NpzFile, key: str) -> Heatmap:
+    rows, cols = (int(n) for n in arrays[f"{key}_shape"])
     box = Box(*(int(n) for n in arrays[f"{key}_box"]))
-    full = {}
-    for finding in FINDINGS:
-        full[finding] = np.zeros(tuple(arrays[f"{key}_shape"]), np.float32)
-        full[finding][box.slices] = arrays[f"{key}_{finding}"]
-    return Heatmap(full["malignant"], full["benign"])
+    inside = {finding: np.asarray(arrays[f"{key}_{finding}"], np.float32) for finding in FINDINGS}
+    if any(p.shape != (box.height, box.width) for p in inside.values()):
+        raise ValueError("a map does not fit its box")
+    return Heatmap((rows, cols), box, inside)
 
 
 def _match_images(exam: Exam, reading: Reading) -> list[Mammogram]:

@@ -107,7 +107,7 @@ def _draw_panel(panel: Picture, image: ImageReading, reading: Reading) -> None:
         pen.line("heatmaps: fixed scale 0 to 1,", colour=FAINT)
         pen.line(f"drawn from {SHOWN_FROM:g}", colour=FAINT)
         for finding in reversed(FINDINGS):
-            _draw_scale(pen, finding, float(image.heatmap[finding].max(initial=0)))
+            _draw_scale(pen, finding, image.heatmap.largest(finding))
     pen.gap()
     if image.faces != image.view.usual_direction:
         pen.line("stored mirrored, see its decisions", size_px=13, colour=WARN)
@@ -145,7 +145,9 @@ def _draw_scale(pen: _Pen, finding: Finding, largest: float) -> None:
     none = np.zeros_like(ramp)
     bar = blend_heatmap(
         np.full((height, width, 3), 128, np.uint8),
-        Heatmap(ramp if finding == "malignant" else none, ramp if finding == "benign" else none),
+        Heatmap.from_arrays(
+            malignant=ramp if finding == "malignant" else none, benign=ramp if finding == "benign" else none
+        ),
     )
     left = _MARGIN + 18
     pen.panel[pen.row : pen.row + height, left : left + width] = bar

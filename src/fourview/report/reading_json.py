@@ -26,7 +26,7 @@ from fourview.exam import (
     View,
 )
 
-FORMAT = "fourview reading 1"
+FORMAT = "fourview reading 2"
 Settings = Mapping[str, str | int | float | bool | None]
 
 
@@ -68,6 +68,8 @@ def reading_to_json(reading: Reading, settings: Settings, *, show_ids: bool = Fa
         "model": reading.model,
         "weights_hash": reading.weights_hash,
         "unit": reading.unit,
+        "engine": reading.engine,
+        "precision": reading.precision,
         "members": reading.members,
         "windows": reading.windows,
         "breasts": {side.value: _score_record(score) for side, score in reading.breasts.items()},
@@ -152,6 +154,8 @@ def _reading(record: dict[str, Any]) -> Reading:
         windows=record["windows"],
         marks=tuple(record["marks"]),
         warnings=tuple(record["warnings"]),
+        engine=record["engine"],
+        precision=record["precision"],
         left_out=tuple((left_out["name"], left_out["reason"]) for left_out in record["left_out"]),
         seconds=record["seconds"],
     )

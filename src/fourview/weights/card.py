@@ -124,6 +124,16 @@ class Metric(Section):
     population: str
 
 
+class OperatingPoint(Section):
+    """A threshold that someone decided by: p >= threshold calls the unit positive. Chosen on data, named here."""
+
+    name: str
+    finding: Literal["benign", "malignant"]
+    threshold: float = Field(ge=0, le=1)
+    unit: Literal["image", "breast", "exam"] = "breast"  # an exam's p is the larger one of its breasts
+    population: str
+
+
 class Card(Section):
     """The content of card.json."""
 
@@ -137,6 +147,7 @@ class Card(Section):
     training: Training
     licence: str
     metrics: tuple[Metric, ...] = ()
+    operating_points: tuple[OperatingPoint, ...] = ()
     notes: str = ""
     sha256: dict[str, str] = {}  # file name -> SHA-256 of the file
 
