@@ -141,9 +141,8 @@ def screen(
             inputs={"paths": [str(path) for path in inputs]} if show_ids else None,
             on_step=progress,
         )
-    populations = [card.calibration.population if card.calibration else None for card in cards]
     try:
-        terminal.show_result(terminal.open_console(), result, populations=populations)
+        terminal.show_result(terminal.open_console(), result, populations=screener.populations)
     except OSError as error:
         terminal.discard_stdout()
         raise SetupError(

@@ -352,6 +352,7 @@ class Reading:
     warnings       of the exam and its images
     engine         what ran the networks, e.g. "openvino 2026.4.1 on cpu"
     precision      of their arithmetic, "fp32" or "bf16"
+    populations    per member, what its scores are calibrated for; None: they only rank
     seconds        time per stage
     """
 
@@ -372,6 +373,7 @@ class Reading:
     left_out: tuple[tuple[str, str], ...] = ()
     engine: str = ""
     precision: Precision = "fp32"
+    populations: tuple[str | None, ...] = (None,)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -162,6 +162,12 @@ class Screener:
         return "image" if wiring == "single-image" else "breast"
 
     @property
+    def populations(self) -> tuple[str | None, ...]:
+        """Per member, what its scores are calibrated for; None: they only rank."""
+        calibrations = [member.card.calibration for member in self.members]
+        return tuple(None if c is None else c.population for c in calibrations)
+
+    @property
     def marks(self) -> tuple[str, ...]:
         """Reasons to distrust every reading of these weights."""
         texts = {
@@ -319,6 +325,7 @@ class Screener:
             marks=self.marks + tuple(dict.fromkeys(mark_images(images, [m.card for m in self.members]))),
             warnings=exam.warnings + tuple(in_images),
             left_out=exam.left_out,
+            populations=self.populations,
             seconds=dict(seconds),
         )
 

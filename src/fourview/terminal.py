@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fourview.report.overlay import RESEARCH_ONLY
+from fourview.report.meaning import RESEARCH_ONLY, what_numbers_mean
 
 if TYPE_CHECKING:
     from fourview.batch import BatchResult, Step
@@ -136,19 +136,6 @@ def show_result(console: Console, result: BatchResult, *, populations: Sequence[
         soft_wrap=True,
     )
     console.print(f"[bold]{RESEARCH_ONLY}.[/]")
-
-
-def what_numbers_mean(populations: Sequence[str | None]) -> str:
-    """One paragraph that stands below every table of readings."""
-    calibrated = [population for population in populations if population is not None]
-    if calibrated and len(calibrated) == len(populations):
-        scale = f"They are calibrated for: {'; '.join(dict.fromkeys(calibrated))}. Elsewhere they only rank."
-    else:
-        scale = "They rank breasts; these weights are not calibrated, so 0.3 does not mean 30 in 100."
-    return (
-        "p_malignant and p_benign estimate the probability of a malignant and of a benign finding that was "
-        f"biopsied: two questions, p_benign is not 1 - p_malignant. {scale}"
-    )
 
 
 def _table(result: BatchResult) -> Table:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fourview.exam import FINDINGS, Finding, Heatmap, ImageReading, Mammogram, Reading, Score
+from fourview.report.meaning import RESEARCH_ONLY
 from fourview.report.picture import (
     BACKGROUND,
     FAINT,
@@ -27,7 +28,6 @@ from fourview.report.picture import (
 
 HEIGHT = 1600  # rows of the whole picture, at most
 SHOWN_FROM = 0.1  # heatmap values below are not drawn: normal tissue keeps its look
-RESEARCH_ONLY = "Research software, not a medical device"
 COLOURS: dict[Finding, Colour] = {"malignant": (255, 40, 40), "benign": (40, 220, 70)}
 _STRENGTH = 0.7  # share of the colour where a heatmap says 1
 _TOP, _PANEL, _MARGIN = 44, 400, 20

@@ -70,6 +70,7 @@ def reading_to_json(reading: Reading, settings: Settings, *, show_ids: bool = Fa
         "unit": reading.unit,
         "engine": reading.engine,
         "precision": reading.precision,
+        "populations": list(reading.populations),
         "members": reading.members,
         "windows": reading.windows,
         "breasts": {side.value: _score_record(score) for side, score in reading.breasts.items()},
@@ -156,6 +157,7 @@ def _reading(record: dict[str, Any]) -> Reading:
         warnings=tuple(record["warnings"]),
         engine=record["engine"],
         precision=record["precision"],
+        populations=tuple(record["populations"]),
         left_out=tuple((left_out["name"], left_out["reason"]) for left_out in record["left_out"]),
         seconds=record["seconds"],
     )
