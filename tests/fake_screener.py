@@ -21,11 +21,13 @@ from fourview.exam import (
     ImageReading,
     Mammogram,
     PixelMode,
+    Precision,
     Reading,
     Score,
     Side,
     View,
 )
+from fourview.prepare import PreparedExam
 
 MARK = "UNTRAINED WEIGHTS: numbers mean nothing"
 
@@ -34,7 +36,8 @@ class FakeScreener:
     """Reads an exam by its mean grey value and its brightest spot; refuses an exam that lacks a view."""
 
     pixel_mode: PixelMode = "stored"
-    device = "cpu"
+    engine = "fake 1.0 on cpu"
+    precision: Precision = "fp32"
     marks = (MARK,)
 
     def __init__(
@@ -52,7 +55,10 @@ class FakeScreener:
         self.heatmaps = heatmaps
         self.seen: list[str] = []
 
-    def read(self, exam: Exam) -> Reading:
+    def prepare(self, exam: Exam) -> PreparedExam:
+        return PreparedExam((), 0.0)
+
+    def read(self, exam: Exam, prepared: PreparedExam | None = None) -> Reading:
         self.seen.append(exam.exam_id)
         missing = [view for view in VIEWS if view not in exam.views]
         if self.needs_all and missing:
@@ -78,6 +84,7 @@ class FakeScreener:
             members=1,
             windows=2,
             marks=self.marks,
+            engine=self.engine,
             warnings=exam.warnings,
             left_out=exam.left_out,
             seconds={"crop": 0.001, "network": 0.002},

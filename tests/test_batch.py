@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,6 +20,7 @@ import pytest
 from fourview import batch
 from fourview.batch import BatchResult, ScreenOptions, Step, screen_batch
 from fourview.exam import Exam, ExamError, Reading, SetupError, View
+from fourview.prepare import PreparedExam
 from tests.fake_screener import FakeScreener, MemoryFound, MemorySource, small_exam
 
 IDS = tuple(letter * 16 for letter in "abcde")
@@ -58,10 +60,11 @@ def test_run_json_says_what_was_done_and_how_long_it_took(tmp_path: Path) -> Non
     assert run["exams"] == {"read": 5, "failed": 0, "already_there": 0, "remaining": 0}
     assert run["settings"] == asdict(ScreenOptions(jitter=3))
     assert run["model"]["weights_hash"] == "feed" * 4
-    assert run["model"]["device"] == "cpu"
+    assert run["model"]["engine"] == "fake 1.0 on cpu"
+    assert run["model"]["precision"] == "fp32"
     assert {"python", "torch", "numpy", "pydicom", "fourview"} <= set(run["versions"])
     assert run["seconds"]["crop"] == {"sum": 0.005, "median": 0.001}
-    assert {"load files", "read (all stages)", "write files"} <= set(run["seconds"])
+    assert {"load files", "read (after crop)", "write files"} <= set(run["seconds"])
     assert run["peak_memory_mb"]["process"] > 10
     assert run["decisions"][0]["images"] == 10
     assert {d["value"]: d["images"] for d in run["decisions"]} == {"faces right": 10, "faces left": 10}
@@ -125,7 +128,7 @@ def test_at_most_so_many_exams_are_read_ahead(tmp_path: Path, jobs: int) -> None
     )
 
     class Slow(FakeScreener):
-        def read(self, exam: Exam) -> Reading:
+        def read(self, exam: Exam, prepared: PreparedExam | None = None) -> Reading:
             time.sleep(0.03)
             ahead.append(len(loaded) - len(self.seen) - 1)
             return super().read(exam)
@@ -140,7 +143,7 @@ def test_an_interrupted_run_has_whole_tables_and_resumes_where_it_stopped(tmp_pa
         raise KeyboardInterrupt
 
     class Stops(FakeScreener):
-        def read(self, exam: Exam) -> Reading:
+        def read(self, exam: Exam, prepared: PreparedExam | None = None) -> Reading:
             if len(self.seen) == 2:
                 stop()
             return super().read(exam)
@@ -262,7 +265,7 @@ def test_a_disk_that_fills_up_stops_the_batch_and_leaves_only_whole_exams(tmp_pa
 
 def test_a_reader_that_finds_its_set_up_wrong_stops_the_batch(tmp_path: Path) -> None:
     class Broken(FakeScreener):
-        def read(self, exam: Exam) -> Reading:
+        def read(self, exam: Exam, prepared: PreparedExam | None = None) -> Reading:
             if self.seen:
                 raise SetupError("the GPU is gone")
             return super().read(exam)
@@ -271,6 +274,82 @@ def test_a_reader_that_finds_its_set_up_wrong_stops_the_batch(tmp_path: Path) ->
         _screen(_found(), tmp_path, Broken())
     assert pl.read_csv(tmp_path / "readings.csv").height == 2
     assert _run(tmp_path)["status"] == "stopped"
+
+
+def test_an_exam_that_cannot_be_drawn_is_listed_and_the_batch_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = batch.write_exam_folder
+
+    def clumsy(folder: Path, exam: Exam, *more: Any, **options: Any) -> None:
+        if exam.exam_id == IDS[1]:
+            raise ZeroDivisionError("a picture of no size")
+        real(folder, exam, *more, **options)
+
+    monkeypatch.setattr(batch, "write_exam_folder", clumsy)
+    steps: list[Step] = []
+    result = _screen(_found(), tmp_path, on_step=steps.append)
+    assert result.read == 4
+    assert [step.problem is None for step in steps] == [True, False, True, True, True]
+    assert "unexpected ZeroDivisionError at" in result.failed[0].reason
+    assert "no size" not in result.failed[0].reason
+
+
+def test_the_next_exam_is_read_while_one_is_written_and_all_are_counted_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = batch.write_exam_folder
+    next_is_read = threading.Event()
+
+    class Eager(FakeScreener):
+        def read(self, exam: Exam, prepared: PreparedExam | None = None) -> Reading:
+            if self.seen:
+                next_is_read.set()
+            return super().read(exam)
+
+    def patient(folder: Path, exam: Exam, *more: Any, **options: Any) -> None:
+        if exam.exam_id == IDS[0]:
+            assert next_is_read.wait(20), "the second exam was not read while the first was being written"
+        real(folder, exam, *more, **options)
+
+    monkeypatch.setattr(batch, "write_exam_folder", patient)
+    result = _screen(_found(), tmp_path, Eager())
+    assert [summary.exam for summary in result.summaries] == list(IDS)
+
+
+def test_an_exam_that_is_being_written_when_the_signal_comes_is_finished_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = batch.write_exam_folder
+    signalled = threading.Event()
+
+    class Interrupted(FakeScreener):
+        def read(self, exam: Exam, prepared: PreparedExam | None = None) -> Reading:
+            if len(self.seen) == 1:
+                signalled.set()
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().read(exam)
+
+    def slow(folder: Path, *more: Any, **options: Any) -> None:
+        assert signalled.wait(20)
+        time.sleep(0.3)
+        real(folder, *more, **options)
+
+    monkeypatch.setattr(batch, "write_exam_folder", slow)
+    result = _screen(_found(), tmp_path, Interrupted())
+    assert result.interrupted
+    assert [summary.exam for summary in result.summaries] == [IDS[0]]
+    assert [folder.name for folder in (tmp_path / "exams").iterdir()] == [IDS[0]]
+    assert _run(tmp_path)["exams"]["read"] == 1
+
+
+def test_readings_alone_can_be_written_and_resumed(tmp_path: Path) -> None:
+    _screen(_found(), tmp_path, files="readings")
+    for folder in (tmp_path / "exams").iterdir():
+        assert [p.name for p in folder.iterdir()] == ["reading.json"]
+    assert not list(tmp_path.glob("contact_sheet*"))
+    assert pl.read_csv(tmp_path / "readings.csv").height == 10
+    assert _screen(_found(), tmp_path, resume=True).already_there == 5
 
 
 def test_tables_are_brought_up_to_date_while_the_batch_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,11 +14,12 @@ from fourview.exam import Box, Mammogram, View
 from fourview.window import (
     Jitter,
     JitterNoise,
+    cut_input,
     cut_window,
     find_best_centre,
     place_window,
     standardise,
-    standardise_window,
+    standardise_whole,
 )
 
 STILL = Jitter(None, (0.0, 0.0, 0.0, 0.0))
@@ -105,11 +106,11 @@ def test_the_mlo_window_ends_at_the_lowest_breast_row_in_reach() -> None:
 
 
 def test_small_crops_are_padded_around_in_cc_and_below_in_mlo() -> None:
-    crop = np.ones((6, 5, 1), np.float32)
+    crop = np.ones((6, 5), np.float32)
     cc = place_window((6, 5), angle="CC", window=(10, 8), centre=(3, 2), noise=JitterNoise(), jitter=STILL)
     mlo = place_window((6, 5), angle="MLO", window=(10, 8), centre=(3, 2), noise=JitterNoise(), jitter=STILL)
-    assert cut_window(crop, cc, (10, 8))[..., 0].sum(axis=1).tolist() == [0, 0, 5, 5, 5, 5, 5, 5, 0, 0]
-    assert cut_window(crop, mlo, (10, 8))[..., 0].sum(axis=1).tolist() == [5, 5, 5, 5, 5, 5, 0, 0, 0, 0]
+    assert cut_window(crop, cc, (10, 8)).sum(axis=1).tolist() == [0, 0, 5, 5, 5, 5, 5, 5, 0, 0]
+    assert cut_window(crop, mlo, (10, 8)).sum(axis=1).tolist() == [5, 5, 5, 5, 5, 5, 0, 0, 0, 0]
 
 
 def test_a_window_at_a_border_moves_away_from_it_only() -> None:
@@ -136,7 +137,7 @@ def test_every_window_lies_on_its_canvas(shape, centre, draws, angle) -> None:
     for box in (placed.shifted, placed.resized):
         assert 0 <= box.top < box.bottom <= placed.canvas_shape[0]
         assert 0 <= box.left < box.right <= placed.canvas_shape[1]
-    assert cut_window(np.ones((*shape, 2), np.float32), placed, (20, 14)).shape == (20, 14, 2)
+    assert cut_window(np.ones(shape, np.float32), placed, (20, 14)).shape == (20, 14)
 
 
 def test_standardising_divides_by_the_population_deviation() -> None:
@@ -145,5 +146,17 @@ def test_standardising_divides_by_the_population_deviation() -> None:
 
 
 def test_only_the_image_channel_is_standardised() -> None:
-    cut = np.dstack([np.array([[0.0, 2.0]]), np.array([[0.25, 0.75]])]).astype(np.float32)
-    assert standardise_window(cut).tolist() == [[[-1, 1]], [[0.25, 0.75]]]
+    planes = [np.array([row], np.float32) for row in ([0.0, 2.0], [0.25, 0.75])]
+    placed = place_window((1, 2), angle="MLO", window=(1, 2), centre=(0, 1), noise=JitterNoise(), jitter=STILL)
+    assert cut_input(planes, placed, (1, 2)).tolist() == [[[-1, 1]], [[0.25, 0.75]]]
+
+
+@given(st.integers(1, 200), st.integers(1, 90), st.sampled_from([np.uint8, np.uint16]), st.integers(0, 2**32 - 1))
+def test_standardising_whole_images_in_little_memory_changes_nothing(rows, cols, kind, seed) -> None:
+    pixels = np.random.default_rng(seed).integers(0, np.iinfo(kind).max, (rows, cols), endpoint=True).astype(kind)
+    expected = standardise(pixels.astype(np.float64)).astype(np.float32)
+    np.testing.assert_allclose(standardise_whole(pixels), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_constant_image_is_standardised_to_zero() -> None:
+    assert not standardise_whole(np.full((70, 3), 65535, np.uint16)).any()

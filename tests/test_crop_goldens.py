@@ -12,11 +12,10 @@ from fourview.crop import Cropped, crop_breast, mirror
 from fourview.exam import View
 from fourview.window import (
     JitterNoise,
-    cut_window,
+    cut_input,
     draw_jitter,
     find_best_centre,
     place_window,
-    standardise_window,
 )
 from tests.goldens import Goldens, formula_heatmaps, mammogram, read_png, recorded_mammogram
 
@@ -99,7 +98,7 @@ def test_the_exact_window_is_the_input_that_upstream_builds(goldens: Goldens, na
         noise=none,
         jitter=draw_jitter(np.random.RandomState(0), none),
     )
-    channels = standardise_window(cut_window(crop.pixels.astype(np.float32)[..., None], placement, window))
+    channels = cut_input([crop.pixels.astype(np.float32)], placement, window)
     same_statistics(channels[0], goldens.numbers["classifier_input"][name])
     np.testing.assert_allclose(channels[0, 105::211, 105::211], goldens.arrays[f"input_grid/{name}"], atol=2e-6)
 
@@ -109,7 +108,7 @@ def test_ten_jittered_windows_follow_upstreams_random_stream(goldens: Goldens, n
     image = recorded_mammogram(goldens, name)
     crop = crop_breast(image)
     malignant, benign = formula_heatmaps(crop.pixels.shape)
-    joint = np.dstack([crop.pixels.astype(np.float32), benign, malignant])
+    planes = [crop.pixels.astype(np.float32), benign, malignant]
     window = WINDOWS[image.view.angle]
     rng = np.random.RandomState(0)
     for number, expected in enumerate(goldens.numbers["augmented_input"][name]):
@@ -125,7 +124,7 @@ def test_ten_jittered_windows_follow_upstreams_random_stream(goldens: Goldens, n
             assert [box.top, box.bottom, box.left, box.right] == expected[key]
         assert list(placement.canvas_shape) == expected["padded_shape"]
         if "image" in expected:
-            channels = standardise_window(cut_window(joint, placement, window))
+            channels = cut_input(planes, placement, window)
             same_statistics(channels[0], expected["image"])
             grid = channels[:, 153::307, 153::307]
             np.testing.assert_allclose(grid[0], goldens.arrays[f"augmented_grid/{name}/{number}"], atol=5e-6)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import random
 from pathlib import Path
@@ -12,8 +11,9 @@ import pytest
 import torch
 
 from fourview.crop import crop_breast
+from fourview.engine import choose_engine
 from fourview.exam import ExamError
-from fourview.heatmap import draw_grid, draw_steps, network_probabilities, slide_patches, spread_over_pixels
+from fourview.heatmap import draw_grid, draw_steps, slide_patches, spread_over_pixels
 from fourview.networks.densenet import DenseNet, pad_same
 from fourview.networks.exam import HEADS, WiredNetwork
 from fourview.networks.resnet22 import ResNet22
@@ -23,15 +23,15 @@ from fourview.weights.convert import convert_file
 from fourview.weights.folder import Weights, load_weights
 from fourview.window import (
     JitterNoise,
-    cut_window,
+    cut_input,
     draw_jitter,
     find_best_centre,
     place_window,
     standardise,
-    standardise_window,
 )
 from tests.goldens import Goldens, formula_heatmaps, recorded_mammogram
 
+ENGINES = ("torch", "openvino")
 WINDOWS = {"CC": (2677, 1942), "MLO": (2974, 1748)}
 
 
@@ -135,8 +135,8 @@ def exam1_windows(goldens: Goldens) -> dict[str, np.ndarray]:
             noise=none,
             jitter=draw_jitter(np.random.RandomState(0), none),
         )
-        joint = np.dstack([crop.pixels.astype(np.float32), benign, malignant])
-        windows[image.view.value] = standardise_window(cut_window(joint, placement, window))
+        planes = [crop.pixels.astype(np.float32), benign, malignant]
+        windows[image.view.value] = cut_input(planes, placement, window)
     return windows
 
 
@@ -174,12 +174,16 @@ def test_the_screener_feeds_heatmaps_to_the_networks_as_upstream_does(goldens, c
     """With the recording's formula heatmaps in place of the patch network's, so that it is quick."""
     screener = Screener.load(converted[name], jitter=0, device="cpu")
     member = screener.members[0]
-    prepared = []
+    images, formula = [], []
     for number in ("1_L_CC", "1_R_CC", "1_L_MLO", "1_R_MLO"):
         plain = crop_for(recorded_mammogram(goldens, number), member.card)
         malignant, benign = formula_heatmaps(plain.crop.pixels.shape)
-        prepared.append(dataclasses.replace(plain, heatmaps={"malignant": malignant, "benign": benign}))
-    for head in screener.read_windows(member, prepared, number=0, window=0):
+        images.append(plain)
+        formula.append({"malignant": malignant, "benign": benign}.__getitem__)
+    assert member.patch_key is not None
+    heads, heatmaps = screener.read_images(images, [0], {member.patch_key: formula})
+    np.testing.assert_array_equal(heatmaps[0].inside["benign"], formula[0]("benign"))
+    for head in heads:
         row = ("L-benign", "R-benign", "L-malignant", "R-malignant").index(f"{head.side}-{head.finding}")
         if name == "view_split_heatmaps":
             log_p = goldens.numbers["classifier_output"][f"bykey/{name}/exam1"]["log_softmax"][head.head]
@@ -243,13 +247,14 @@ def test_a_heatmap_of_one_probability_is_that_probability_everywhere() -> None:
     np.testing.assert_allclose(heat, 0.25, atol=1e-6)
 
 
-def check_heatmaps(goldens: Goldens, patch: Weights, name: str, stride: int) -> None:
+def check_heatmaps(goldens: Goldens, patch: Weights, name: str, stride: int, engine: str) -> None:
     crop = crop_breast(recorded_mammogram(goldens, name))
     expected = goldens.numbers["heatmaps"][f"bykey/{name}/stride{stride}"]
     grid = draw_grid(crop.pixels.shape, side_px=256, stride_px=stride, rng=random.Random(expected["seed"]))
     assert np.diff(grid.rows).tolist() == expected["rows_stride"]
     assert np.diff(grid.cols).tolist() == expected["cols_stride"]
-    p = slide_patches(crop.pixels, grid, network_probabilities(patch.patch, torch.device("cpu")), batch=8)
+    read = choose_engine(engine, device="cpu").load_patches(patch.patch, side_px=256)
+    [p] = slide_patches([crop.pixels], [grid], read)
     np.testing.assert_allclose(p, goldens.arrays[f"heatmap_prob/bykey/{name}/stride{stride}"], atol=1e-5)
     for column, finding in enumerate(("malignant", "benign")):
         heat = spread_over_pixels(p[:, column], grid, crop.pixels.shape)
@@ -259,15 +264,17 @@ def check_heatmaps(goldens: Goldens, patch: Weights, name: str, stride: int) -> 
         np.testing.assert_allclose(in_file[32::64, 32::64], recorded, atol=1e-5)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", ["1_L_CC", "1_R_CC"])
-def test_heatmaps_are_upstreams(goldens, patch, name) -> None:
-    check_heatmaps(goldens, patch, name, 256)
+def test_heatmaps_are_upstreams(goldens, patch, name, engine) -> None:
+    check_heatmaps(goldens, patch, name, 256, engine)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", ["1_L_CC", "1_R_CC"])
-def test_dense_heatmaps_are_upstreams(goldens, patch, name) -> None:
-    check_heatmaps(goldens, patch, name, 70)
+def test_dense_heatmaps_are_upstreams(goldens, patch, name, engine) -> None:
+    check_heatmaps(goldens, patch, name, 70, engine)
 
 
 def test_the_state_dict_of_the_patch_network_has_torchvisions_names(shared: Path) -> None:

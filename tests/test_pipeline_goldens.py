@@ -13,6 +13,8 @@ from fourview.screen import Screener
 from fourview.weights.convert import convert_file
 from tests.goldens import Goldens, read_png
 
+ENGINES = ("torch", "openvino")
+
 
 @pytest.fixture(scope="module")
 def folders(key_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -68,29 +70,40 @@ def check_heatmaps(reading: Reading, expected: dict[str, dict[str, float]]) -> N
             assert heatmap[finding].sum(dtype=np.float64) == pytest.approx(record["abs_sum"], rel=1e-5)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("jitter", [0, 10])
-def test_image_only_readings_of_exam_1_are_upstreams(shared: Path, folders: dict[str, Path], jitter: int) -> None:
+def test_image_only_readings_of_exam_1_are_upstreams(
+    shared: Path, folders: dict[str, Path], jitter: int, engine: str
+) -> None:
     predictions = Goldens.read(shared).numbers["pipeline_bykey_exam1"]["predictions"]
-    reading = Screener.load(folders["view_split_image"], jitter=jitter, device="cpu").read(exam_1(shared))
+    reading = Screener.load(folders["view_split_image"], jitter=jitter, engine=engine, device="cpu").read(
+        exam_1(shared)
+    )
     check_predictions(reading, predictions, "view_split_image", jitter)
     assert reading.heatmaps == {}
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("jitter", [0, 10])
 def test_image_only_readings_of_a_real_four_view_exam_are_upstreams(
-    shared: Path, folders: dict[str, Path], jitter: int
+    shared: Path, folders: dict[str, Path], jitter: int, engine: str
 ) -> None:
     predictions = json.loads((shared / "goldens/gmic_exam0_pipeline.json").read_text())["predictions"]
-    reading = Screener.load(folders["view_split_image"], jitter=jitter, device="cpu").read(exam_gmic(shared))
+    reading = Screener.load(folders["view_split_image"], jitter=jitter, engine=engine, device="cpu").read(
+        exam_gmic(shared)
+    )
     check_predictions(reading, predictions, "view_split_image", jitter)
 
 
 @pytest.mark.slow
-def test_heatmap_readings_of_exam_1_are_upstreams(shared: Path, folders: dict[str, Path]) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_heatmap_readings_of_exam_1_are_upstreams(shared: Path, folders: dict[str, Path], engine: str) -> None:
     goldens = Goldens.read(shared)
     recorded = goldens.numbers["pipeline_bykey_exam1"]
     for jitter in (0, 10):
-        reading = Screener.load(folders["view_split_heatmaps"], jitter=jitter, device="cpu").read(exam_1(shared))
+        reading = Screener.load(folders["view_split_heatmaps"], jitter=jitter, engine=engine, device="cpu").read(
+            exam_1(shared)
+        )
         check_predictions(reading, recorded["predictions"], "view_split_heatmaps", jitter)
     check_heatmaps(reading, recorded["heatmaps"])
     for view, heatmap in reading.heatmaps.items():
@@ -101,9 +114,14 @@ def test_heatmap_readings_of_exam_1_are_upstreams(shared: Path, folders: dict[st
 
 
 @pytest.mark.slow
-def test_heatmap_readings_of_a_real_four_view_exam_are_upstreams(shared: Path, folders: dict[str, Path]) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_heatmap_readings_of_a_real_four_view_exam_are_upstreams(
+    shared: Path, folders: dict[str, Path], engine: str
+) -> None:
     recorded = json.loads((shared / "goldens/gmic_exam0_pipeline.json").read_text())
     for jitter in (0, 10):
-        reading = Screener.load(folders["view_split_heatmaps"], jitter=jitter, device="cpu").read(exam_gmic(shared))
+        reading = Screener.load(folders["view_split_heatmaps"], jitter=jitter, engine=engine, device="cpu").read(
+            exam_gmic(shared)
+        )
         check_predictions(reading, recorded["predictions"], "view_split_heatmaps", jitter)
     check_heatmaps(reading, recorded["heatmaps"])

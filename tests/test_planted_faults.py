@@ -46,13 +46,13 @@ FAULTS = (
         "networks/exam.py",
         'BOTH_SIDES = (("L", "benign"), ("R", "benign"), ("L", "malignant"), ("R", "malignant"))',
         'BOTH_SIDES = (("R", "benign"), ("L", "benign"), ("R", "malignant"), ("L", "malignant"))',
-        f"{PIPELINE}[0]",
+        f"{PIPELINE}[0-torch]",
     ),
     PlantedFault(
         "heatmap channels swapped",
         "screen.py",
-        '[image.heatmaps["benign"], image.heatmaps["malignant"]]',
-        '[image.heatmaps["malignant"], image.heatmaps["benign"]]',
+        '[maps[key]["benign"], maps[key]["malignant"]]',
+        '[maps[key]["malignant"], maps[key]["benign"]]',
         f"{CHANNELS}[view_split_heatmaps]",
     ),
     PlantedFault(
@@ -67,7 +67,7 @@ FAULTS = (
         "crop.py",
         "np.ascontiguousarray(mirror(crop) if frame.mirrored else crop)",
         "crop",
-        f"{HEATMAPS}[1_R_CC]",
+        f"{HEATMAPS}[1_R_CC-torch]",
     ),
     PlantedFault(
         "native instead of SAME padding",
@@ -79,9 +79,9 @@ FAULTS = (
     PlantedFault(
         "heatmap transposed",
         "heatmap.py",
-        "total[top : top + side, left : left + side] += value",
-        "total.T[top : top + side, left : left + side] += value",
-        f"{HEATMAPS}[1_L_CC]",
+        "total[:, left : left + side] += down[number, :, None].astype(np.float32)",
+        "total.T[: shape[1], left : left + side] += down[number, : shape[1], None].astype(np.float32)",
+        f"{HEATMAPS}[1_L_CC-torch]",
     ),
     PlantedFault(
         "centre off by one",
@@ -93,25 +93,24 @@ FAULTS = (
     PlantedFault(
         "standardised before padding",
         "screen.py",
-        "channels = [image.crop.pixels.astype(np.float32)]",
-        "from fourview.window import standardise\n"
-        "        channels = [standardise(image.crop.pixels.astype(np.float32))]",
-        f"{PIPELINE}[0]",
+        "image.crop.pixels.astype(np.float32)",
+        "__import__('fourview.window').window.standardise(image.crop.pixels.astype(np.float32))",
+        f"{PIPELINE}[0-torch]",
     ),
     PlantedFault(
         "wrong grid order",
         "heatmap.py",
         "((top, left) for left in self.cols for top in self.rows)",
         "((top, left) for top in self.rows for left in self.cols)",
-        f"{HEATMAPS}[1_L_CC]",
+        f"{HEATMAPS}[1_L_CC-torch]",
     ),
     PlantedFault("bilinear resize", "window.py", "cv2.INTER_CUBIC", "cv2.INTER_LINEAR", f"{JITTER}[1_L_CC]"),
     PlantedFault(
         "batch sliced",
-        "heatmap.py",
-        "logits = network(torch.from_numpy(patches).to(device))",
-        "logits = network(torch.from_numpy(patches).to(device))[:2]",
-        f"{HEATMAPS}[1_L_CC]",
+        "engine/torch_engine.py",
+        "logits = network(patches)",
+        "logits = network(patches)[:2]",
+        f"{HEATMAPS}[1_L_CC-torch]",
     ),
     PlantedFault("biased deviation", "window.py", "np.std(image)", "np.std(image, ddof=1)", TABLE),
 )

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from fourview.crop import crop_breast, mirror, return_to_source
+from fourview.engine import choose_engine, torch_engine
 from fourview.exam import Box, Exam, ExamError, Frame, Heatmap, Mammogram, SetupError, Side, View
-from fourview.heatmap import draw_grid, network_probabilities, slide_patches
+from fourview.heatmap import draw_grid, slide_patches
 from fourview.screen import Screener
 from fourview.weights.card import Calibration, Platt
 from fourview.weights.folder import Weights, load_weights
@@ -183,12 +184,15 @@ def test_the_seed_decides_the_windows(weights) -> None:
     assert seeds[0] == seeds[1] != seeds[2]
 
 
-def test_the_patch_batch_does_not_change_the_heatmap(weights) -> None:
+def test_the_patch_batch_does_not_change_the_heatmap(weights, monkeypatch) -> None:
     patch = load_weights(weights["heatmaps"]).patch
     pixels = crop_breast(draw_exam().mammograms[0], iterations=12, buffer_px=6).pixels
     grid = draw_grid(pixels.shape, side_px=32, stride_px=9, rng=random.Random(0))
-    p = network_probabilities(patch, torch.device("cpu"))
-    one, many = (slide_patches(pixels, grid, p, batch=b) for b in (1, 7))
+    found = []
+    for batch in (1, 7):
+        monkeypatch.setattr(torch_engine, "CPU_BATCH_PX", batch * 32 * 32)
+        found += slide_patches([pixels], [grid], choose_engine("torch", device="cpu").load_patches(patch, side_px=32))
+    one, many = found
     assert len(one) == len(many) == len(grid)
     np.testing.assert_allclose(one, many, atol=1e-6)
 

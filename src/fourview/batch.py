@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from fourview.exam import Exam, ExamError, PixelMode, Reading, SetupError, join_reasons
-from fourview.report.exam_folder import write_exam_folder
+from fourview.exam import Exam, ExamError, PixelMode, Precision, Reading, SetupError, join_reasons
+from fourview.report.exam_folder import Files, write_exam_folder
 from fourview.report.output_folder import exam_folder, find_saved, open_output, write_contact_sheets
 from fourview.report.reading_json import Settings, load_reading
 from fourview.report.readings import Failure, Summary, summarise, write_tables
@@ -23,6 +23,7 @@ from fourview.shield import Shield, listen_for_signals
 
 if TYPE_CHECKING:
     from fourview.ingest import ExamSource, Found
+    from fourview.prepare import PreparedExam
 
 log = logging.getLogger(__name__)
 TABLES_EVERY_S = 30.0
@@ -38,12 +39,15 @@ class ExamReader(Protocol):
     @property
     def pixel_mode(self) -> PixelMode: ...
     @property
-    def device(self) -> str: ...
+    def engine(self) -> str: ...
+    @property
+    def precision(self) -> Precision: ...
     @property
     def marks(self) -> tuple[str, ...]: ...
     @property
     def unit(self) -> Literal["breast", "image"]: ...
-    def read(self, exam: Exam) -> Reading: ...
+    def prepare(self, exam: Exam) -> PreparedExam: ...
+    def read(self, exam: Exam, prepared: PreparedExam | None = None) -> Reading: ...
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class ScreenOptions:
     seed: int = 0
     rng: Literal["exam", "upstream"] = "exam"
     pick: Literal["all", "random"] = "all"
+    precision: Precision = "fp32"
     pixels: Literal["stored", "presentation"] | None = None
     spacing_mm: float | None = None
     mirrored: Literal["no", "auto"] = "no"
@@ -112,6 +117,7 @@ def screen_batch(
     jobs: int = 1,
     resume: bool = False,
     inputs: Mapping[str, Any] | None = None,
+    files: Files = "all",
     on_step: Callable[[Step], None] | None = None,
 ) -> BatchResult:
     """Every exam read, in order, and written to `out`; the tables and run.json beside the exams.
@@ -119,6 +125,7 @@ def screen_batch(
     jobs    exams whose files are read ahead, in threads, while the reader works
     resume  exams that are in `out` already, read with the same weights and options, are taken as they are
     inputs  more to record about the input in run.json
+    files   "all", or "readings": no heatmaps, pictures and pages, for batches of many thousands
 
     An exam that cannot be read is listed and the batch goes on. SIGINT and SIGTERM end it in good order, with
     all tables written. Raises SetupError if `out` is not empty (without resume) or holds something else, if
@@ -131,7 +138,7 @@ def screen_batch(
     with _writing_to(out):
         open_output(out, resume=resume)
     known = [source.exam_id for source in found.exams]
-    run = _Run(out, screener, options, found, dict(inputs or {}))
+    run = _Run(out, screener, options, found, dict(inputs or {}), files)
     done: frozenset[str] = frozenset()
     if resume:
         done = find_saved(out, known, run.settings, weights_hash=screener.weights_hash)
@@ -163,15 +170,43 @@ def screen_batch(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """An exam in memory; `prepared` is None if that failed."""
+
+    exam: Exam
+    prepared: PreparedExam | None
+    seconds: float
+
+
+@dataclass(eq=False)
+class _Read:
+    """An exam that was read, and its folder being written."""
+
+    exam: Exam
+    reading: Reading
+    seconds: Mapping[str, float]
+    writing: Future[float] | None = None
+
+
+_Outcome = _Read | Reading | str  # read now; read by an earlier run; or why it was not read
+
+
 @dataclass
 class _Run:
-    """The state of one batch."""
+    """The state of one batch.
+
+    unsettled  the latest exam: read, perhaps still being written, not yet counted
+    """
 
     out: Path
     screener: ExamReader
     options: ScreenOptions
     found: Found
     inputs: dict[str, Any]
+    files: Files = "all"
+    unsettled: tuple[ExamSource, _Outcome] | None = None
+    writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="write exam"))
     summaries: list[Summary] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     already_there: int = 0
@@ -186,7 +221,7 @@ class _Run:
         model = {"name": s.name, "weights_hash": s.weights_hash, "pixel_mode": s.pixel_mode, "unit": s.unit}
         self.settings: Settings = asdict(self.options)
         self.record = RunRecord(
-            {**model, "marks": list(s.marks), "device": s.device},
+            {**model, "marks": list(s.marks), "engine": s.engine, "precision": s.precision},
             self.settings,
             {"exams": len(self.found.exams), "files_left_out": len(self.found.left_out), **self.inputs},
         )
@@ -196,27 +231,31 @@ class _Run:
         once: dict[str, ExamSource] = {}
         for source in self.found.exams:
             once.setdefault(source.exam_id, source)
-        ahead = _read_ahead([once[exam_id] for exam_id in once if exam_id not in done], jobs=jobs)
+        new = [once[exam_id] for exam_id in once if exam_id not in done]
+        ahead = _read_ahead(new, self.screener.prepare, jobs=jobs)
         seen: set[str] = set()
         try:
             for source in self.found.exams:
-                problem = None
-                there = source.exam_id in done
                 if source.exam_id in seen:
-                    problem = "this exam is in the input twice; it was read the first time"
-                elif there:
-                    self._take_saved(source)
+                    outcome: _Outcome = "this exam is in the input twice; it was read the first time"
+                elif source.exam_id in done:
+                    outcome = load_reading(exam_folder(self.out, source.exam_id)).reading
                 else:
-                    problem = self._read(next(ahead))
-                if problem is not None:
-                    self._list_failure(source, problem)
+                    outcome = self._read(next(ahead))  # while the exam before it is being written
+                self._settle(on_step)
                 seen.add(source.exam_id)
-                if on_step is not None:
-                    on_step(Step(self.tried, len(self.found.exams), source.exam_id, problem, there))
+                with self.shield.held():
+                    if isinstance(outcome, _Read):
+                        outcome.writing = self.writer.submit(self._write, outcome)
+                    self.unsettled = source, outcome
                 if time.perf_counter() - self.tables_at > TABLES_EVERY_S:
                     self.write_tables("running")
+            self._settle(on_step)
         finally:
             ahead.close()
+            with self.shield.held():  # what is being written is finished and counted, whatever ended the loop
+                self._settle(on_step)
+            self.writer.shutdown()
 
     def write_tables(self, status: str) -> None:
         """All tables and run.json up to now. Raises SetupError if they cannot be written."""
@@ -241,21 +280,14 @@ class _Run:
             self.record.write(self.out, status=status, counts=counts, wall_s=wall_s)
         self.tables_at = time.perf_counter()
 
-    def _take_saved(self, source: ExamSource) -> None:
-        reading = load_reading(exam_folder(self.out, source.exam_id)).reading
-        with self.shield.held():
-            self._count(reading, {}, take_seconds=False)
-            self.already_there += 1
-            self.tried += 1
-
-    def _read(self, loading: Future[tuple[Exam, float]]) -> str | None:
-        """The exam read and written; or why it was not."""
+    def _read(self, loading: Future[_Loaded]) -> _Read | str:
+        """The exam read, or why it was not."""
         about: tuple[str, ...] = ()  # what the files gave to think about may explain why the exam cannot be read
         try:
-            exam, load_s = loading.result()
-            about = exam.warnings
+            loaded = loading.result()
+            about = loaded.exam.warnings
             start = time.perf_counter()
-            reading = self.screener.read(exam)
+            reading = self.screener.read(loaded.exam, loaded.prepared)
             read_s = time.perf_counter() - start
         except SetupError:
             raise
@@ -263,15 +295,51 @@ class _Run:
             return join_reasons((str(error), *about))
         except Exception as error:  # one exam must not stop a batch, whatever its files hold
             return self._unexpected(error)
+        return _Read(loaded.exam, reading, {"load files": loaded.seconds, "read (after crop)": read_s})
+
+    def _write(self, read: _Read) -> float:
+        """The exam's folder, in the writer's thread; the seconds that it took."""
         start = time.perf_counter()
-        folder = exam_folder(self.out, exam.exam_id)
+        folder = exam_folder(self.out, read.exam.exam_id)
+        with _writing_to(folder):
+            write_exam_folder(
+                folder,
+                read.exam,
+                read.reading,
+                settings=self.settings,
+                show_ids=self.options.show_ids,
+                files=self.files,
+            )
+        return time.perf_counter() - start
+
+    def _settle(self, on_step: Callable[[Step], None] | None) -> None:
+        """The latest exam, if it is not counted yet: written and counted, taken as it was, or listed."""
+        if self.unsettled is None:
+            return
+        source, outcome = self.unsettled
+        seconds: dict[str, float] = {}
+        if isinstance(outcome, _Read) and outcome.writing is not None:
+            try:
+                seconds = {**outcome.seconds, "write files": outcome.writing.result()}
+            except SetupError:
+                self.unsettled = None  # it is not there: nothing to count
+                raise
+            except Exception as error:  # one exam must not stop a batch
+                outcome = self._unexpected(error)
         with self.shield.held():  # an exam that is written is counted
-            with _writing_to(folder):
-                write_exam_folder(folder, exam, reading, settings=self.settings, show_ids=self.options.show_ids)
-            write_s = time.perf_counter() - start
-            self._count(reading, {"load files": load_s, "read (all stages)": read_s, "write files": write_s})
+            self.unsettled = None
+            if isinstance(outcome, str):
+                self._list_failure(source, outcome)
+            elif isinstance(outcome, Reading):
+                self._count(outcome, {}, take_seconds=False)
+                self.already_there += 1
+            else:
+                self._count(outcome.reading, seconds)
             self.tried += 1
-        return None
+        if on_step is not None:
+            problem = outcome if isinstance(outcome, str) else None
+            there = isinstance(outcome, Reading)
+            on_step(Step(self.tried, len(self.found.exams), source.exam_id, problem, there))
 
     def _count(self, reading: Reading, seconds: Mapping[str, float], *, take_seconds: bool = True) -> None:
         self.summaries.append(summarise(reading))
@@ -281,15 +349,13 @@ class _Run:
         self.record.add(reading if take_seconds else replace(reading, seconds={}), seconds)
 
     def _list_failure(self, source: ExamSource, reason: str) -> None:
+        self.failures += [
+            Failure("file", source.exam_id, name, why, label=source.label) for name, why in source.left_out
+        ]
         names = join_reasons(source.names)
-        with self.shield.held():
-            self.failures += [
-                Failure("file", source.exam_id, name, why, label=source.label) for name, why in source.left_out
-            ]
-            self.failures.append(
-                Failure("exam", source.exam_id, names, reason, patient_key=source.patient_key, label=source.label)
-            )
-            self.tried += 1
+        self.failures.append(
+            Failure("exam", source.exam_id, names, reason, patient_key=source.patient_key, label=source.label)
+        )
 
     def _unexpected(self, error: Exception) -> str:
         """A reason and a log line without the error's own text, which may quote what a file says of a patient."""
@@ -301,16 +367,18 @@ class _Run:
         return reason
 
 
-def _read_ahead(sources: Sequence[ExamSource], *, jobs: int) -> Generator[Future[tuple[Exam, float]]]:
-    """The pixels of each exam, in order, being read while the caller works on the one before.
+def _read_ahead(
+    sources: Sequence[ExamSource], prepare: Callable[[Exam], PreparedExam], *, jobs: int
+) -> Generator[Future[_Loaded]]:
+    """Each exam, in order, its pixels read and its breasts cropped while the caller works on the one before.
 
     At most `jobs` exams are ahead of the caller.
     """
-    waiting: deque[Future[tuple[Exam, float]]] = deque()
+    waiting: deque[Future[_Loaded]] = deque()
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="read exam")
     try:
         for source in sources:
-            waiting.append(pool.submit(_load, source))
+            waiting.append(pool.submit(_load, source, prepare))
             if len(waiting) > jobs:
                 yield waiting.popleft()
         while waiting:
@@ -319,10 +387,14 @@ def _read_ahead(sources: Sequence[ExamSource], *, jobs: int) -> Generator[Future
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _load(source: ExamSource) -> tuple[Exam, float]:
+def _load(source: ExamSource, prepare: Callable[[Exam], PreparedExam]) -> _Loaded:
     start = time.perf_counter()
     exam = source.read()
-    return exam, time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    try:
+        return _Loaded(exam, prepare(exam), seconds)
+    except Exception:  # its turn will come: the reader raises it again, and there it is listed
+        return _Loaded(exam, None, seconds)
 
 
 @contextmanager

@@ -94,7 +94,19 @@ def screen(
         Literal["no", "auto"],
         typer.Option(help="auto: in files without orientation tags, find mirrored images by their pixels."),
     ] = "no",
+    engine: Annotated[
+        Literal["auto", "torch", "openvino"],
+        typer.Option(help="What runs the networks. auto: torch on a GPU, OpenVINO on a CPU."),
+    ] = "auto",
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto: the GPU if there is one.")] = "auto",
+    precision: Annotated[
+        Literal["fp32", "bf16"],
+        typer.Option(help="bf16: faster, a little different; only where the hardware has bf16 matrix units."),
+    ] = "fp32",
+    files: Annotated[
+        Literal["all", "readings"],
+        typer.Option(help="readings: no heatmaps, pictures and pages per exam, for batches of many thousands."),
+    ] = "all",
     jobs: Annotated[int, typer.Option(min=1, help="Exams whose files are read ahead.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     show_ids: Annotated[
@@ -116,6 +128,7 @@ def screen(
         seed=seed,
         rng=rng,
         pick=pick or ("random" if rng == "upstream" else "all"),
+        precision=precision,
         pixels=pixels,
         spacing_mm=spacing_mm,
         mirrored=mirrored,
@@ -129,7 +142,9 @@ def screen(
     cards = [load_card(folder) for folder in folders]
     ingest = IngestOptions(pixels=pixels or cards[0].input.pixel_mode, spacing_mm=spacing_mm, mirrored=mirrored)
     found = find_exams(inputs, ingest)
-    screener = Screener.load(folders, device=device, jitter=jitter, seed=seed, rng=rng, pick=pick)
+    screener = Screener.load(
+        folders, engine=engine, device=device, precision=precision, jitter=jitter, seed=seed, rng=rng, pick=pick
+    )
     with terminal.ScreenProgress(terminal.open_console(stderr=True)) as progress:
         result = screen_batch(
             found,
@@ -138,6 +153,7 @@ def screen(
             options=options,
             jobs=jobs,
             resume=resume,
+            files=files,
             inputs={"paths": [str(path) for path in inputs]} if show_ids else None,
             on_step=progress,
         )

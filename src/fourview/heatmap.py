@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from fourview.engine import PatchJob, ReadPatches
 from fourview.exam import ExamError
-from fourview.window import standardise
-
-Patches = NDArray[np.float32]
-PatchProbabilities = Callable[[Patches], NDArray[np.float32]]
+from fourview.window import standardise_whole
 
 
 @dataclass(frozen=True)
@@ -60,48 +58,83 @@ def draw_grid(shape: tuple[int, int], *, side_px: int, stride_px: int, rng: rand
 
 
 def slide_patches(
-    pixels: NDArray[np.generic],
-    grid: PatchGrid,
-    probabilities: PatchProbabilities,
+    crops: Sequence[NDArray[Any]],
+    grids: Sequence[PatchGrid],
+    read: ReadPatches,
     *,
-    batch: int,
     std_floor: float = 1e-5,
-) -> NDArray[np.float32]:
-    """(patches, classes) float32 probabilities, one row per patch in the grid's order.
+) -> list[NDArray[np.float32]]:
+    """Per crop, (patches, classes) float32 probabilities, one row per patch in the grid's order.
 
-    pixels         (rows, cols) crop frame; standardised as a whole, in float64, before patches are cut
-    probabilities  (batch, 1, side, side) float32 -> (batch, classes)
+    crops  (rows, cols) crop frame, background 0; each standardised as a whole before patches are cut
+    read   the patch network of an engine
+
+    Patches without any breast are all equal after standardisation, so one of them is read for all of its crop.
     """
-    whole = standardise(pixels.astype(np.float64), std_floor=std_floor).astype(np.float32)
+    plans = [_Plan.make(pixels, grid) for pixels, grid in zip(crops, grids, strict=True)]
+    jobs = (
+        PatchJob(standardise_whole(pixels, std_floor=std_floor), plan.corners[plan.chosen])
+        for pixels, plan in zip(crops, plans, strict=True)
+    )
+    p = read(jobs)
+    parts = np.split(p, np.cumsum([len(plan.chosen) for plan in plans])[:-1])
+    return [part[plan.answer] for part, plan in zip(parts, plans, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """Which patches of one crop are read: chosen[answer[i]] is the one that stands for patch i."""
+
+    corners: NDArray[np.int64]
+    chosen: NDArray[np.int64]
+    answer: NDArray[np.int64]
+
+    @classmethod
+    def make(cls, pixels: NDArray[Any], grid: PatchGrid) -> _Plan:
+        empty = find_empty(pixels, grid)
+        stands_for_itself = ~empty
+        if empty.any():
+            stands_for_itself[np.argmax(empty)] = True  # the first empty patch answers for all of them
+        chosen = np.flatnonzero(stands_for_itself)
+        answer = np.cumsum(stands_for_itself) - 1
+        answer[empty] = answer[np.argmax(empty)]
+        return cls(np.array(list(grid.corners()), np.int64), chosen, answer)
+
+
+def find_empty(pixels: NDArray[Any], grid: PatchGrid) -> NDArray[np.bool_]:
+    """For each patch in the grid's order, True if all its pixels are background (exactly 0)."""
     side = grid.side_px
-    corners = list(grid.corners())
-    parts = []
-    for start in range(0, len(corners), batch):
-        chosen = corners[start : start + batch]
-        parts.append(probabilities(np.stack([whole[None, t : t + side, le : le + side] for t, le in chosen])))
-    return np.concatenate(parts)
+    lefts = np.array(grid.cols)
+    empty = np.empty((len(grid.rows), len(grid.cols)), np.bool_)
+    for number, top in enumerate(grid.rows):
+        lit = np.concatenate([[0], np.cumsum(pixels[top : top + side].any(axis=0))])  # columns with breast, so far
+        empty[number] = lit[lefts + side] == lit[lefts]
+    return empty.ravel(order="F")  # column by column, as the corners
 
 
 def spread_over_pixels(p: NDArray[np.float32], grid: PatchGrid, shape: tuple[int, int]) -> NDArray[np.float32]:
     """(rows, cols) float32: at each pixel the mean of the patches that cover it.
 
     p  one probability per patch, in the grid's order
+
+    The grid is a product of rows and columns, so sums run down each column of patches first.
     """
-    total = np.zeros(shape, np.float32)
-    covering = np.zeros(shape, np.float32)
     side = grid.side_px
-    for (top, left), value in zip(grid.corners(), p, strict=True):
-        total[top : top + side, left : left + side] += value
-        covering[top : top + side, left : left + side] += 1
-    return total / covering
+    per_patch = p.reshape(len(grid.cols), len(grid.rows)).astype(np.float64)
+    down = np.zeros((len(grid.cols), shape[0]))
+    for number, top in enumerate(grid.rows):
+        down[:, top : top + side] += per_patch[:, number, None]
+    total = np.zeros(shape, np.float32)
+    for number, left in enumerate(grid.cols):
+        total[:, left : left + side] += down[number, :, None].astype(np.float32)
+    total /= _covering(grid.rows, side, shape[0])[:, None]
+    total /= _covering(grid.cols, side, shape[1])
+    return total
 
 
-def network_probabilities(network: torch.nn.Module, device: torch.device) -> PatchProbabilities:
-    """The softmax of a patch network as a function of numpy patches."""
-
-    def probabilities(patches: Patches) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            logits = network(torch.from_numpy(patches).to(device))
-            return np.asarray(torch.softmax(logits, dim=1).cpu().numpy())
-
-    return probabilities
+def _covering(starts: Sequence[int], side: int, length: int) -> NDArray[np.float32]:
+    """How many patches cover each position along one axis."""
+    steps = np.zeros(length + 1, np.int64)
+    np.add.at(steps, np.array(starts), 1)
+    np.add.at(steps, np.array(starts) + side, -1)
+    return np.cumsum(steps[:-1]).astype(np.float32)

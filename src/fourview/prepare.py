@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fourview.crop import Cropped, crop_breast
-from fourview.exam import Exam, ExamError, Finding, ImageReading, Mammogram, View
+from fourview.exam import Exam, ExamError, ImageReading, Mammogram, View
 from fourview.networks.exam import READS_SINGLE_VIEWS, WiredNetwork
 from fourview.weights.card import Card
 from fourview.window import find_best_centre
@@ -17,12 +15,38 @@ from fourview.window import find_best_centre
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """One mammogram, cropped for one set of weights, and the heatmaps of its crop (crop frame), if any."""
+    """One mammogram, cropped for one set of weights."""
 
     mammogram: Mammogram
     crop: Cropped
     best_centre: tuple[int, int]
-    heatmaps: Mapping[Finding, NDArray[np.float32]] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedExam:
+    """An exam as every member of an ensemble wants it; members that want the same share it.
+
+    images   per member, in view order
+    seconds  that it took
+    """
+
+    images: tuple[tuple[Prepared, ...], ...]
+    seconds: float
+
+
+def prepare_exam(exam: Exam, members: Sequence[tuple[Card, WiredNetwork]]) -> PreparedExam:
+    """Every image that a member reads, cropped and centred once per way of cropping. Raises ExamError."""
+    start = time.perf_counter()
+    made: dict[tuple[str, Mammogram], Prepared] = {}
+    images = []
+    for card, network in members:
+        chosen = choose_mammograms(exam, network, model=card.name)
+        way = f"{card.input}{card.geometry}"
+        for mammogram in chosen:
+            if (way, mammogram) not in made:
+                made[way, mammogram] = crop_for(mammogram, card)
+        images.append(tuple(made[way, mammogram] for mammogram in chosen))
+    return PreparedExam(tuple(images), time.perf_counter() - start)
 
 
 def choose_mammograms(exam: Exam, network: WiredNetwork, *, model: str) -> tuple[Mammogram, ...]:

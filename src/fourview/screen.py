@@ -6,80 +6,80 @@ windows and ensemble members. Nothing is written; a `Reading` comes back, in sou
 
 from __future__ import annotations
 
-import itertools
-import random
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from fourview.crop import return_to_source
-from fourview.engine import choose_device, patch_batch
+from fourview.draws import Pick, Streams, draw_grids, draw_windows
+from fourview.engine import Engine, ReadColumn, ReadPatches, choose_engine, describe
 from fourview.exam import (
     FINDINGS,
     Exam,
-    ExamError,
     Finding,
     HeadScore,
     Heatmap,
     ImageReading,
-    Mammogram,
+    Precision,
     Reading,
     SetupError,
     Side,
     View,
 )
-from fourview.heatmap import draw_grid, network_probabilities, slide_patches, spread_over_pixels
-from fourview.networks.exam import Head, WiredNetwork
-from fourview.prepare import Prepared, choose_mammograms, crop_for, mark_images
+from fourview.heads import read_heads
+from fourview.heatmap import PatchGrid, slide_patches, spread_over_pixels
+from fourview.networks.exam import WiredNetwork
+from fourview.prepare import Prepared, PreparedExam, mark_images, prepare_exam
 from fourview.score import mean_score
-from fourview.weights.card import Card, Geometry, PatchNetwork
+from fourview.weights.card import Card
 from fourview.weights.folder import Weights, load_weights
 from fourview.weights.home import resolve
-from fourview.window import (
-    JitterNoise,
-    cut_window,
-    draw_jitter,
-    place_window,
-    standardise_window,
-)
+from fourview.window import Placement, cut_input
 
-Pick = Literal["all", "random"]
+Array = NDArray[np.float32]
 RngScope = Literal["exam", "upstream"]
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
 class Member:
-    """One network of the ensemble on its device, with its two random streams."""
+    """One network of the ensemble on the engine.
+
+    columns  per angle ("CC", "MLO")
+    patches  the patch network; None if it wants no heatmaps
+    """
 
     weights: Weights
     network: WiredNetwork
-    grid_rng: random.Random = field(default_factory=random.Random)
-    window_rng: np.random.RandomState = field(default_factory=np.random.RandomState)
+    columns: Mapping[str, ReadColumn]
+    patches: ReadPatches | None
+    streams: Streams = field(default_factory=Streams)
 
     @property
     def card(self) -> Card:
         return self.weights.card
 
     @property
-    def heatmap_key(self) -> str:
-        """Members with the same key see the same crops and heatmaps, which are then made once."""
-        card = self.card
-        patch = f"{card.patch}{card.sha256.get('patch.safetensors')}" if card.exam and card.exam.heatmaps else ""
-        return f"{card.input}{card.geometry}{patch}"
+    def channels(self) -> int:
+        return 3 if self.patches is not None else 1
+
+    @property
+    def patch_key(self) -> str | None:
+        """Members with the same key see the same heatmaps, which are made once; None: it wants no heatmaps."""
+        return _patch_key(self.card)
 
 
 class Screener:
     """Loaded weights that read exams.
 
+    engine, device, precision  what runs the networks, see engine.choose_engine
     jitter  jittered windows per image; 0 = one exact window
     seed    of both random streams: patch grids and windows
     rng     "exam": the streams start anew for every exam, so a reading does not depend on its neighbours;
@@ -92,7 +92,9 @@ class Screener:
         self,
         weights: Sequence[Weights],
         *,
+        engine: str | Engine = "auto",
         device: str = "auto",
+        precision: Precision = "fp32",
         jitter: int = 10,
         seed: int = 0,
         rng: RngScope = "exam",
@@ -100,9 +102,10 @@ class Screener:
     ) -> None:
         if jitter < 0:
             raise SetupError(f"jitter is {jitter}; need 0 (one exact window) or more")
-        self._device = choose_device(device)
+        _check_ensemble(weights)
+        self._engine = choose_engine(engine, device=device, precision=precision) if isinstance(engine, str) else engine
+        self._patch_networks: dict[str, ReadPatches] = {}
         self.members = tuple(self._member(w) for w in weights)
-        _check_ensemble([member.card for member in self.members])
         self.jitter, self.seed, self.rng = jitter, seed, rng
         self.pick: Pick = pick or ("random" if rng == "upstream" else "all")
         self._restart_streams()
@@ -112,7 +115,9 @@ class Screener:
         cls,
         folders: str | Path | Sequence[str | Path],
         *,
+        engine: str | Engine = "auto",
         device: str = "auto",
+        precision: Precision = "fp32",
         jitter: int = 10,
         seed: int = 0,
         rng: RngScope = "exam",
@@ -121,21 +126,29 @@ class Screener:
         """A screener from weights folders or known names; several are an ensemble. Raises SetupError."""
         several = [folders] if isinstance(folders, str | Path) else list(folders)
         weights = [load_weights(resolve(str(folder))) for folder in several]
-        return cls(weights, device=device, jitter=jitter, seed=seed, rng=rng, pick=pick)
+        return cls(
+            weights, engine=engine, device=device, precision=precision, jitter=jitter, seed=seed, rng=rng, pick=pick
+        )
 
     def _member(self, weights: Weights) -> Member:
-        if weights.exam is None:
-            raise SetupError(f"{weights.card.name}: a patch network alone; need weights of an exam network")
-        for network in (weights.exam, weights.patch):
-            if network is not None:  # channels last: the same numbers, 1.5 times as fast on a CPU
-                network.to(self._device)
-                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
-        return Member(weights, weights.exam)
+        card, network = weights.card, weights.exam
+        if network is None:
+            raise SetupError(f"{card.name}: a patch network alone; need weights of an exam network")
+        key, patches = _patch_key(card), None
+        if key is not None and card.patch is not None and weights.patch is not None:
+            if key not in self._patch_networks:
+                self._patch_networks[key] = self._engine.load_patches(weights.patch, side_px=card.patch.side_px)
+            patches = self._patch_networks[key]
+        channels = 3 if patches is not None else 1
+        columns: dict[str, ReadColumn] = {
+            angle: self._engine.load_column(network.column(angle), (channels, *card.geometry.window_px(angle)))
+            for angle in dict.fromkeys(View(view).angle for head in network.heads for view in head.views)
+        }
+        return Member(weights, network, columns, patches)
 
     def _restart_streams(self) -> None:
         for member in self.members:
-            member.grid_rng.seed(self.seed)
-            member.window_rng.seed(self.seed)
+            member.streams.restart(self.seed)
 
     @property
     def name(self) -> str:
@@ -151,10 +164,13 @@ class Screener:
         return self.members[0].card.input.pixel_mode
 
     @property
-    def device(self) -> str:
-        if self._device.type == "cuda":
-            return f"{self._device} ({torch.cuda.get_device_name(self._device)})"
-        return "cpu"
+    def engine(self) -> str:
+        """What runs the networks, e.g. "openvino 2026.4.1 on cpu"."""
+        return describe(self._engine)
+
+    @property
+    def precision(self) -> Precision:
+        return self._engine.precision
 
     @property
     def unit(self) -> Literal["breast", "image"]:
@@ -180,117 +196,142 @@ class Screener:
             if member.card.training.trained is not True
         )
 
-    def read(self, exam: Exam) -> Reading:
-        """What the networks say about one exam. Raises ExamError if it cannot be read."""
+    def prepare(self, exam: Exam) -> PreparedExam:
+        """What can be done before an exam's turn, in any thread: crops and centres. Raises ExamError."""
+        return prepare_exam(exam, [(member.card, member.network) for member in self.members])
+
+    def read(self, exam: Exam, prepared: PreparedExam | None = None) -> Reading:
+        """What the networks say about one exam. Raises ExamError if it cannot be read.
+
+        prepared  of this exam, if `prepare` was called before
+        """
         if self.rng == "exam":
             self._restart_streams()
-        clock = _Clock()
-        made: dict[object, tuple[Prepared, ...]] = {}
+        prepared = prepared or self.prepare(exam)
+        clock = _Clock({"crop": prepared.seconds})
+        groups: dict[tuple[Prepared, ...], list[int]] = {}  # members that see the same crops share what is cut of them
+        for number, images in enumerate(prepared.images):
+            groups.setdefault(images, []).append(number)
         heads: list[HeadScore] = []
-        for number, member in enumerate(self.members):
-            mammograms = choose_mammograms(exam, member.network, model=member.card.name)
-            key = (member.heatmap_key, tuple(m.name for m in mammograms))
-            if key not in made:
-                made[key] = self._prepare(mammograms, member, clock)
-            for window in range(max(1, self.jitter)):
-                with clock.stage("network"):
-                    heads += self.read_windows(member, made[key], number=number, window=window)
-        shown = max(made.values(), key=lambda images: (images[0].heatmaps is not None, len(images)))
+        shown: list[tuple[tuple[Prepared, ...], list[Heatmap]]] = []
+        for images, numbers in groups.items():
+            maps = self._read_patches(images, numbers, clock)
+            found, heatmaps = self.read_images(images, numbers, maps, clock)
+            heads += found
+            shown.append((images, heatmaps))
+        heads.sort(key=lambda head: head.member)
+        best = max(shown, key=lambda group: (len(group[1]) > 0, len(group[0])))
         with clock.stage("collect"):
-            return self._collect(exam, shown, heads, clock.seconds)
+            return self._collect(exam, *best, heads, clock.seconds)
 
-    def _prepare(self, mammograms: Sequence[Mammogram], member: Member, clock: _Clock) -> tuple[Prepared, ...]:
-        """Every image cropped, centred and, if the network wants them, with its heatmaps."""
-        card, prepared = member.card, []
-        for mammogram in mammograms:
-            with clock.stage("crop"):
-                image = crop_for(mammogram, card)
-            heatmaps = None
-            if card.exam and card.exam.heatmaps and card.patch:
-                with clock.stage("heatmaps"):
-                    heatmaps = self._make_heatmaps(image, member, card.patch, card.geometry)
-            prepared.append(Prepared(image.mammogram, image.crop, image.best_centre, heatmaps))
-        return tuple(prepared)
+    def _read_patches(
+        self, images: Sequence[Prepared], numbers: Sequence[int], clock: _Clock
+    ) -> dict[str, list[_PatchAnswers]]:
+        """Per patch network, what it says about every image; the first member that wants it draws the grids."""
+        made: dict[str, list[_PatchAnswers]] = {}
+        for member in (self.members[number] for number in numbers):
+            card, key = member.card, member.patch_key
+            if key is None or key in made or member.patches is None or card.patch is None:
+                continue
+            with clock.stage("patches"):
+                grids = draw_grids(images, card.patch, member.streams)
+                crops = [image.crop.pixels for image in images]
+                p = slide_patches(crops, grids, member.patches, std_floor=card.geometry.std_floor)
+                classes = card.patch.classes
+                made[key] = [_PatchAnswers(g, c.shape, classes, a) for g, c, a in zip(grids, crops, p, strict=True)]
+        return made
 
-    def _make_heatmaps(
-        self, image: Prepared, member: Member, patch: PatchNetwork, geometry: Geometry
-    ) -> dict[Finding, NDArray[np.float32]]:
-        """Per finding, (rows, cols) in the crop frame."""
-        pixels, network = image.crop.pixels, member.weights.patch
-        if network is None:
-            raise SetupError(f"{member.card.name}: no patch network")
-        try:
-            grid = draw_grid(pixels.shape, side_px=patch.side_px, stride_px=patch.stride_px, rng=member.grid_rng)
-        except ExamError as error:
-            view, name = image.mammogram.view, image.mammogram.name
-            raise ExamError(f"{view} {name}: the breast is smaller than a patch: {error}") from error
-        p = slide_patches(
-            pixels,
-            grid,
-            network_probabilities(network, self._device),
-            batch=patch_batch(self._device, side_px=patch.side_px),
-            std_floor=geometry.std_floor,
-        )
-        return {
-            finding: spread_over_pixels(p[:, patch.classes.index(finding)], grid, pixels.shape) for finding in FINDINGS
-        }
+    def read_images(
+        self,
+        images: Sequence[Prepared],
+        numbers: Sequence[int],
+        maps: Mapping[str, Sequence[Callable[[Finding], Array]]],
+        clock: _Clock | None = None,
+    ) -> tuple[list[HeadScore], list[Heatmap]]:
+        """What the heads of some members say about every window; and the heatmaps of the images, if any.
 
-    def read_windows(
-        self, member: Member, prepared: Sequence[Prepared], *, number: int, window: int
-    ) -> Iterator[HeadScore]:
-        """What every head of member `number` says about one (drawn) window of every image."""
-        features: dict[View, list[tuple[str, Tensor]]] = defaultdict(list)
-        for image in self._pick_images(prepared, member):
-            cut = self._cut_input(image, member)
-            view = image.mammogram.view
-            with torch.inference_mode():
-                found = member.network.features(view, torch.from_numpy(cut[None]).to(self._device))
-            features[view].append((image.mammogram.name, found))
-        for head in member.network.heads:
-            if set(head.views) <= set(features):
-                yield from _read_head(member.network, head, features, number, window)
+        images   that these members see
+        numbers  of the members
+        maps     per patch network, per image: finding -> (rows, cols) in the crop frame
 
-    def _pick_images(self, prepared: Sequence[Prepared], member: Member) -> Iterator[Prepared]:
-        """The images of this window, view by view. Upstream draws the image before its window, so this is lazy."""
-        for _, group in itertools.groupby(prepared, key=lambda image: image.mammogram.view):
-            images = list(group)
-            if self.pick == "all":
-                yield from images
-            else:
-                yield images[member.window_rng.randint(0, len(images)) if self.jitter else 0]
+        Image by image, so that only one image's maps are in memory.
+        """
+        clock = clock or _Clock()
+        drawn = {number: self._draw_windows(self.members[number], images) for number in numbers}
+        features: dict[tuple[int, int], dict[int, Array]] = defaultdict(dict)  # (member, window) -> image -> features
+        heatmaps = []
+        for place, image in enumerate(images):
+            with clock.stage("heatmaps"):
+                spread = {
+                    key: {finding: per_image[place](finding) for finding in FINDINGS} for key, per_image in maps.items()
+                }
+                for first in list(spread.values())[:1]:
+                    frame = image.crop.frame
+                    inside = {finding: return_to_source(first[finding], frame) for finding in FINDINGS}
+                    heatmaps.append(Heatmap(frame.source_shape, frame.box_source, inside))
+            placements = {number: [window.get(place) for window in windows] for number, windows in drawn.items()}
+            for number, window, vector in self._read_windows(image, placements, spread, clock):
+                features[number, window][place] = vector
+        heads: list[HeadScore] = []
+        with clock.stage("heads"):
+            for number, windows in drawn.items():
+                network = self.members[number].network
+                for window in range(len(windows)):
+                    heads += read_heads(network, images, features[number, window], member=number, window=window)
+        return heads, heatmaps
 
-    def _cut_input(self, image: Prepared, member: Member) -> NDArray[np.float32]:
-        """(channels, rows, cols) float32: one window of one image as the network wants it."""
-        geometry, angle = member.card.geometry, image.mammogram.view.angle
-        noise = JitterNoise(geometry.location_noise_px, geometry.size_noise_px) if self.jitter else JitterNoise()
-        window = geometry.window_px(angle)
-        placement = place_window(
-            image.crop.pixels.shape,
-            angle=angle,
-            window=window,
-            centre=image.best_centre,
-            noise=noise,
-            jitter=draw_jitter(member.window_rng, noise),
-        )
-        channels = [image.crop.pixels.astype(np.float32)]
-        if image.heatmaps:
-            channels += [image.heatmaps["benign"], image.heatmaps["malignant"]]  # the order of the network's channels
-        return standardise_window(
-            cut_window(np.stack(channels, axis=-1), placement, window), std_floor=geometry.std_floor
-        )
+    def _draw_windows(self, member: Member, images: Sequence[Prepared]) -> list[dict[int, Placement]]:
+        return draw_windows(images, member.card.geometry, member.streams, jitter=self.jitter, pick=self.pick)
+
+    def _read_windows(
+        self,
+        image: Prepared,
+        placements: Mapping[int, Sequence[Placement | None]],
+        maps: Mapping[str, Mapping[Finding, Array]],
+        clock: _Clock,
+    ) -> Iterator[tuple[int, int, Array]]:
+        """(member, window, features) of every window of one image. Members that drew the same window share its cut.
+
+        placements  per member and window; None where the window picked another image
+        """
+        angle, pixels = image.mammogram.view.angle, image.crop.pixels.astype(np.float32)
+        some_key = next(iter(maps), None)
+        users: dict[tuple[Placement, str | None], list[tuple[int, int]]] = defaultdict(list)
+        for number, drawn in placements.items():
+            key = self.members[number].patch_key or some_key  # one without heatmaps takes the first channel of any cut
+            for window, placement in enumerate(drawn):
+                if placement is not None:
+                    users[placement, key].append((number, window))
+        geometry = self.members[next(iter(placements))].card.geometry  # the same for all: they share the crop
+        for chunk in _chunks(list(users), self._engine.windows_at_once):
+            cuts = []
+            with clock.stage("windows"):
+                for placement, key in chunk:
+                    channels = [pixels]
+                    if key is not None:
+                        channels += [maps[key]["benign"], maps[key]["malignant"]]  # the order of the network's channels
+                    cuts.append(cut_input(channels, placement, geometry.window_px(angle), std_floor=geometry.std_floor))
+            for number in placements:
+                member = self.members[number]
+                mine = [(i, window) for i, cut in enumerate(chunk) for owner, window in users[cut] if owner == number]
+                if mine:
+                    with clock.stage("network"):
+                        found = member.columns[angle](np.stack([cuts[i][: member.channels] for i, _ in mine]))
+                    yield from ((number, window, v) for v, (_, window) in zip(found, mine, strict=True))
 
     def _collect(
-        self, exam: Exam, prepared: Sequence[Prepared], heads: Sequence[HeadScore], seconds: Mapping[str, float]
+        self,
+        exam: Exam,
+        prepared: Sequence[Prepared],
+        heatmaps: Sequence[Heatmap],
+        heads: Sequence[HeadScore],
+        seconds: Mapping[str, float],
     ) -> Reading:
         """The reading: means of what the heads said, and everything in source pixels."""
         calibrations = [m.card.calibration for m in self.members]
         images = []
-        for image in prepared:
-            mammogram, frame = image.mammogram, image.crop.frame
-            heatmap = None
-            if image.heatmaps:
-                maps = {finding: return_to_source(h, frame) for finding, h in image.heatmaps.items()}
-                heatmap = Heatmap(frame.source_shape, frame.box_source, maps)
+        for place, image in enumerate(prepared):
+            mammogram = image.mammogram
             own = [h for h in heads if h.images == (mammogram.name,)]
             score = mean_score(own, mammogram.view.side, calibrations) if self.unit == "image" else None
             images.append(
@@ -298,11 +339,11 @@ class Screener:
                     name=mammogram.name,
                     view=mammogram.view,
                     faces=mammogram.faces,
-                    frame=frame,
+                    frame=image.crop.frame,
                     best_centre=image.best_centre,
                     spacing_mm=mammogram.spacing_mm,
                     pixel_mode=mammogram.pixel_mode,
-                    heatmap=heatmap,
+                    heatmap=heatmaps[place] if heatmaps else None,
                     score=score,
                     decisions=mammogram.decisions,
                     warnings=mammogram.warnings + image.crop.warnings,
@@ -325,16 +366,31 @@ class Screener:
             marks=self.marks + tuple(dict.fromkeys(mark_images(images, [m.card for m in self.members]))),
             warnings=exam.warnings + tuple(in_images),
             left_out=exam.left_out,
+            engine=self.engine,
+            precision=self.precision,
             populations=self.populations,
             seconds=dict(seconds),
         )
 
 
+@dataclass(frozen=True, eq=False)
+class _PatchAnswers:
+    """What the patch network says about one image, spread over its crop when it is asked for."""
+
+    grid: PatchGrid
+    shape: tuple[int, int]
+    classes: tuple[str, ...]
+    p: Array  # (patches, classes)
+
+    def __call__(self, finding: Finding) -> Array:
+        return spread_over_pixels(self.p[:, self.classes.index(finding)], self.grid, self.shape)
+
+
 class _Clock:
     """Seconds per stage."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    def __init__(self, seconds: Mapping[str, float] | None = None) -> None:
+        self.seconds = dict(seconds or {})
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -345,7 +401,16 @@ class _Clock:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
-def _check_ensemble(cards: Sequence[Card]) -> None:
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _patch_key(card: Card) -> str | None:
+    return f"{card.patch}{card.sha256.get('patch.safetensors')}" if card.exam and card.exam.heatmaps else None
+
+
+def _check_ensemble(weights: Sequence[Weights]) -> None:
+    cards = [w.card for w in weights]
     if not cards:
         raise SetupError("no weights given")
     for what, found in (
@@ -354,21 +419,3 @@ def _check_ensemble(cards: Sequence[Card]) -> None:
     ):
         if len(found) > 1:
             raise SetupError(f"ensemble of members with different {what}: {sorted(found)}; need one")
-
-
-def _read_head(
-    network: WiredNetwork,
-    head: Head,
-    features: Mapping[View, Sequence[tuple[str, Tensor]]],
-    number: int,
-    window: int,
-) -> Iterator[HeadScore]:
-    """A head's answers for every combination of one image per view."""
-    for combination in itertools.product(*(features[View(view)] for view in head.views)):
-        names = tuple(name for name, _ in combination)
-        with torch.inference_mode():
-            per_view = {view: found for view, (_, found) in zip(head.views, combination, strict=True)}
-            yes = network.read_head(head, per_view)[0, :, 1].exp().cpu()
-        for (side, finding), p in zip(head.labels, yes.tolist(), strict=True):
-            kind: Finding = "benign" if finding == "benign" else "malignant"
-            yield HeadScore(number, window, head.name, names, Side(side), kind, p, tuple(map(View, head.views)))

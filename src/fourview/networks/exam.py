@@ -7,7 +7,7 @@ Method: Wu et al. 2019, figure 3 (view-wise, image-wise, side-wise, joint); side
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,10 +100,12 @@ class WiredNetwork(nn.Module):
 
     def features(self, view: str, x: Tensor) -> Tensor:
         """(batch, channels, rows, cols) of one view -> (batch, 16 * width)."""
-        return self._column(view)(x)
+        found: Tensor = self.column(view[2:])(x)
+        return found
 
-    def _column(self, view: str) -> Callable[[Tensor], Tensor]:
-        return self.columns[view[2:].lower()]
+    def column(self, angle: str) -> nn.Module:
+        """The column of "CC" or "MLO" images."""
+        return self.columns[angle.lower()]
 
     def read_head(self, head: Head, features: Mapping[str, Tensor]) -> Tensor:
         """(batch, used rows, 2) log-probabilities of one head from the features of its views."""

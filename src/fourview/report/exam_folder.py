@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -17,11 +17,21 @@ from fourview.report.picture import Picture, png_bytes
 from fourview.report.reading_json import Settings, image_keys, reading_to_json
 from fourview.whole_files import whole_folder
 
+Files = Literal["all", "readings"]
+
 
 def write_exam_folder(
-    folder: Path, exam: Exam, reading: Reading, *, settings: Settings, show_ids: bool = False
+    folder: Path,
+    exam: Exam,
+    reading: Reading,
+    *,
+    settings: Settings,
+    show_ids: bool = False,
+    files: Files = "all",
 ) -> None:
     """The folder of one exam that was read.
+
+    files  "all"; or "readings": only reading.json
 
     reading.json                            everything that the reading says
     heatmap_<finding>_<view>.png            16-bit grey, the size of the source image: round(p * 65535)
@@ -30,26 +40,31 @@ def write_exam_folder(
 
     A view's second image is called <view>_2 and so on. Raises OSError; then the folder is not there.
     """
-    mammograms = _match_images(exam, reading)
     with whole_folder(folder) as part:
-        arrays: dict[str, NDArray[Any]] = {}
-        for key, image, mammogram in zip(image_keys(reading), reading.images, mammograms, strict=True):
-            if image.heatmap is not None:
-                heatmap = image.heatmap
-                box = heatmap.box
-                arrays[f"{key}_box"] = np.array([box.top, box.bottom, box.left, box.right])
-                arrays[f"{key}_shape"] = np.array(heatmap.source_shape)
-                for finding in FINDINGS:
-                    p = heatmap.inside[finding]
-                    arrays[f"{key}_{finding}"] = np.ascontiguousarray(p, np.float32)
-                    full = np.zeros(heatmap.source_shape, np.uint16)
-                    full[box.slices] = to_uint16(p)
-                    (part / f"heatmap_{finding}_{key}.png").write_bytes(png_bytes(full))
-            (part / f"overlay_{key}.png").write_bytes(png_bytes(draw_overlay(mammogram, image, reading)))
-            (part / f"thumbnail_{key}.png").write_bytes(png_bytes(draw_thumbnail(mammogram, image)))
-        if arrays:
-            np.savez_compressed(part / "heatmaps.npz", **arrays)  # type: ignore[arg-type] # numpy types allow_pickle only
+        if files == "all":
+            _write_pictures(part, exam, reading)
         (part / "reading.json").write_text(reading_to_json(reading, settings, show_ids=show_ids))
+
+
+def _write_pictures(part: Path, exam: Exam, reading: Reading) -> None:
+    mammograms = _match_images(exam, reading)
+    arrays: dict[str, NDArray[Any]] = {}
+    for key, image, mammogram in zip(image_keys(reading), reading.images, mammograms, strict=True):
+        if image.heatmap is not None:
+            heatmap = image.heatmap
+            box = heatmap.box
+            arrays[f"{key}_box"] = np.array([box.top, box.bottom, box.left, box.right])
+            arrays[f"{key}_shape"] = np.array(heatmap.source_shape)
+            for finding in FINDINGS:
+                p = heatmap.inside[finding]
+                arrays[f"{key}_{finding}"] = np.ascontiguousarray(p, np.float32)
+                full = np.zeros(heatmap.source_shape, np.uint16)
+                full[box.slices] = to_uint16(p)
+                (part / f"heatmap_{finding}_{key}.png").write_bytes(png_bytes(full))
+        (part / f"overlay_{key}.png").write_bytes(png_bytes(draw_overlay(mammogram, image, reading)))
+        (part / f"thumbnail_{key}.png").write_bytes(png_bytes(draw_thumbnail(mammogram, image)))
+    if arrays:
+        np.savez_compressed(part / "heatmaps.npz", **arrays)  # type: ignore[arg-type] # numpy types allow_pickle only
 
 
 def to_uint16(p: NDArray[np.float32]) -> NDArray[np.uint16]:

@@ -98,4 +98,5 @@ def _tiles(out: Path, summaries: Sequence[Summary]) -> Iterator[Tile]:
     for summary in summaries:
         thumbnails = load_thumbnails(exam_folder(out, summary.exam))
         for key, name in summary.images:
-            yield Tile(thumbnails[key], name, f"{key}  exam {summary.exam[:8]}")
+            if key in thumbnails:  # a run may write readings only
+                yield Tile(thumbnails[key], name, f"{key}  exam {summary.exam[:8]}")

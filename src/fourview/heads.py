@@ -1,0 +1,51 @@
+"""Features of images -> what every head of a network says."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fourview.exam import Finding, HeadScore, Side, View
+from fourview.networks.exam import Head, WiredNetwork
+from fourview.prepare import Prepared
+
+
+def read_heads(
+    network: WiredNetwork,
+    images: Sequence[Prepared],
+    features: Mapping[int, NDArray[np.float32]],
+    *,
+    member: int,
+    window: int,
+) -> Iterator[HeadScore]:
+    """The answers of every head that has its views: one for every combination of one image per view.
+
+    features  (features,) per image, by the image's place in `images`
+    """
+    by_view: dict[View, list[int]] = defaultdict(list)
+    for place in sorted(features):
+        by_view[images[place].mammogram.view].append(place)
+    for head in network.heads:
+        views = tuple(map(View, head.views))
+        if not set(views) <= set(by_view):
+            continue
+        for combination in itertools.product(*(by_view[view] for view in views)):
+            names = tuple(images[place].mammogram.name for place in combination)
+            vectors = {view.value: features[place] for view, place in zip(views, combination, strict=True)}
+            for side, finding, p in _ask(network, head, vectors):
+                yield HeadScore(member, window, head.name, names, side, finding, p, views)
+
+
+def _ask(
+    network: WiredNetwork, head: Head, vectors: Mapping[str, NDArray[np.float32]]
+) -> Iterator[tuple[Side, Finding, float]]:
+    """Heads are small: they always run in torch on the CPU, in float32."""
+    with torch.inference_mode():
+        rows = network.read_head(head, {view: torch.from_numpy(vector[None]) for view, vector in vectors.items()})
+    for (side, finding), p in zip(head.labels, rows[0, :, 1].exp().tolist(), strict=True):
+        yield Side(side), "benign" if finding == "benign" else "malignant", p
