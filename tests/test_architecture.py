@@ -41,8 +41,10 @@ MAY_IMPORT = {
         "weights",
         "window",
     },
+    "export": {"engine", "exam", "networks", "weights", "whole_files"},
     "report": {"exam", "whole_files"},
-    "terminal": {"exam", "batch", "report"},
+    "precision": {"exam", "prepare", "screen", "weights", "whole_files"},
+    "terminal": {"exam", "batch", "precision", "report"},
     "shield": set(),
     "batch": {"exam", "ingest", "prepare", "report", "shield"},
 }
@@ -51,10 +53,9 @@ SOLE_HOMES = {  # third-party module -> the rooms that may use it
     "safetensors": {"weights"},
     "requests": {"weights"},
     "typer": {"cli"},
-    "torch": {"networks", "engine", "weights", "heads"},
+    "torch": {"networks", "engine", "weights", "heads", "export"},
     "openvino": {"engine"},
-    "onnx": {"engine"},
-    "onnxruntime": {"engine"},
+    "onnxruntime": {"export"},
     "jinja2": {"report"},
 }
 

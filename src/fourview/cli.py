@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fourview.exam import SetupError
+from fourview.exam import Precision, SetupError
 
 app = typer.Typer(
     help="Reads screening mammograms with deep learning. Research software, not a medical device.",
@@ -103,6 +103,10 @@ def screen(
         Literal["fp32", "bf16"],
         typer.Option(help="bf16: faster, a little different; only where the hardware has bf16 matrix units."),
     ] = "fp32",
+    compare_precision: Annotated[
+        bool,
+        typer.Option("--compare-precision", help="Read every exam in fp32 and in bf16, and show what that changes."),
+    ] = False,
     files: Annotated[
         Literal["all", "readings"],
         typer.Option(help="readings: no heatmaps, pictures and pages per exam, for batches of many thousands."),
@@ -116,7 +120,9 @@ def screen(
     """Read exams: per-breast readings, heatmaps and pictures into a folder."""
     from fourview import terminal
     from fourview.batch import ScreenOptions, screen_batch
+    from fourview.engine import choose_engine
     from fourview.ingest import IngestOptions, find_exams
+    from fourview.precision import PrecisionComparison, write_pairs
     from fourview.report.output_folder import check_output
     from fourview.screen import Screener
     from fourview.weights.folder import load_card
@@ -142,9 +148,16 @@ def screen(
     cards = [load_card(folder) for folder in folders]
     ingest = IngestOptions(pixels=pixels or cards[0].input.pixel_mode, spacing_mm=spacing_mm, mirrored=mirrored)
     found = find_exams(inputs, ingest)
-    screener = Screener.load(
-        folders, engine=engine, device=device, precision=precision, jitter=jitter, seed=seed, rng=rng, pick=pick
-    )
+
+    def load(how: Precision, *, any_bf16: bool = False) -> Screener:
+        chosen = choose_engine(engine, device=device, precision=how, any_bf16=any_bf16)
+        return Screener.load(folders, engine=chosen, jitter=jitter, seed=seed, rng=rng, pick=pick)
+
+    if compare_precision and (resume or precision != "fp32"):
+        raise SetupError("--compare-precision reads in fp32 and bf16 itself, in one run: without --precision, --resume")
+    screener: Screener | PrecisionComparison = load(precision)
+    if compare_precision:
+        screener = PrecisionComparison(load("fp32"), load("bf16", any_bf16=True))
     with terminal.ScreenProgress(terminal.open_console(stderr=True)) as progress:
         result = screen_batch(
             found,
@@ -159,6 +172,9 @@ def screen(
         )
     try:
         terminal.show_result(terminal.open_console(), result, populations=screener.populations)
+        if isinstance(screener, PrecisionComparison):
+            write_pairs(out / "precision.csv", screener.pairs)
+            terminal.show_precision(terminal.open_console(), screener)
     except OSError as error:
         terminal.discard_stdout()
         raise SetupError(
@@ -171,6 +187,27 @@ def screen(
         raise typer.Exit(INTERRUPTED)
     if result.failed:
         raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def export(
+    weights: Annotated[str, typer.Argument(help="Weights folder, or the name of installed weights.")],
+    *,
+    to: Annotated[Literal["onnx", "openvino"], typer.Option(help="The format.")],
+    out: Annotated[Path, typer.Option(help="Output folder: new or empty.")],
+) -> None:
+    """Write the networks of a weights folder for other programs, and how far their answers differ from torch's."""
+    from fourview.export import export as export_weights
+    from fourview.weights.folder import load_weights
+    from fourview.weights.home import resolve
+
+    loaded = load_weights(resolve(weights))
+    for parity in export_weights(loaded, out, to=to):
+        typer.echo(
+            f"{out / parity.file}: probabilities of {parity.inputs} drawn inputs within "
+            f"{parity.largest_change:.1e} of torch's"
+        )
+    typer.echo(f"{out / 'export.json'}: inputs, outputs, card. Licence of the weights: {loaded.card.licence}")
 
 
 @app.command()

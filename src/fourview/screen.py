@@ -237,6 +237,7 @@ class Screener:
                 grids = draw_grids(images, card.patch, member.streams)
                 crops = [image.crop.pixels for image in images]
                 p = slide_patches(crops, grids, member.patches, std_floor=card.geometry.std_floor)
+                self._engine.release()
                 classes = card.patch.classes
                 made[key] = [_PatchAnswers(g, c.shape, classes, a) for g, c, a in zip(grids, crops, p, strict=True)]
         return made
@@ -272,6 +273,8 @@ class Screener:
             placements = {number: [window.get(place) for window in windows] for number, windows in drawn.items()}
             for number, window, vector in self._read_windows(image, placements, spread, clock):
                 features[number, window][place] = vector
+            if place + 1 == len(images) or images[place + 1].mammogram.view.angle != image.mammogram.view.angle:
+                self._engine.release()
         heads: list[HeadScore] = []
         with clock.stage("heads"):
             for number, windows in drawn.items():

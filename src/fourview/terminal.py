@@ -16,10 +16,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from fourview.exam import FINDINGS
 from fourview.report.meaning import RESEARCH_ONLY, what_numbers_mean
 
 if TYPE_CHECKING:
     from fourview.batch import BatchResult, Step
+    from fourview.precision import PrecisionComparison
 
 ROWS = 20  # of the closing table; readings.csv has all
 _WIDTH_IN_FILES = 120  # columns, where the output is no terminal
@@ -136,6 +138,36 @@ def show_result(console: Console, result: BatchResult, *, populations: Sequence[
         soft_wrap=True,
     )
     console.print(f"[bold]{RESEARCH_ONLY}.[/]")
+
+
+def show_precision(console: Console, comparison: PrecisionComparison) -> None:
+    """What reading in bf16 instead of fp32 changes, probability by probability."""
+    pairs = comparison.pairs
+    how = f"bf16 ({comparison.reduced.engine}) against fp32 ({comparison.engine})"
+    console.print(f"\n{escape(how)}, same exams and windows:", soft_wrap=True)
+    if not pairs:
+        console.print("no exam was read both ways.")
+        return
+    table = Table()
+    for name in ("", "exams", "probabilities", "mean |change|", "95th percentile", "largest"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for finding in reversed(FINDINGS):
+        own = [pair for pair in pairs if pair.finding == finding]
+        numbers = (f"{change:.1e}" for change in comparison.changes(finding))
+        table.add_row(f"p_{finding}", str(len({pair.exam for pair in own})), str(len(own)), *numbers)
+    console.print(table)
+    crossings = comparison.crossings()
+    for crossing in crossings:
+        point, (low, high) = crossing.point, crossing.interval_95
+        console.print(
+            f"{escape(point.name)} (p_{point.finding} >= {point.threshold:g} per {point.unit}): {crossing.crossed} of "
+            f"{crossing.units} {point.unit}s change sides, in {crossing.exams_crossed} of {crossing.exams} exams "
+            f"(95 % interval {low:.1%} to {high:.1%})",
+            soft_wrap=True,
+        )
+    if not crossings:
+        console.print("The cards name no operating point, so nothing can be said about decisions.")
+    console.print("Every probability: precision.csv. The readings in the other files are those in fp32.")
 
 
 def _table(result: BatchResult) -> Table:

@@ -14,11 +14,14 @@ from fourview.exam import Precision, SetupError
 CPU_FLAGS = Path("/proc/cpuinfo")
 
 
-def choose_engine(name: str = "auto", *, device: str = "auto", precision: Precision = "fp32") -> Engine:
+def choose_engine(
+    name: str = "auto", *, device: str = "auto", precision: Precision = "fp32", any_bf16: bool = False
+) -> Engine:
     """The engine called "torch" or "openvino"; "auto" is torch on a GPU and OpenVINO on a CPU.
 
     device     "auto" (a GPU if there is one, unless the engine is openvino), "cpu", "cuda" or "cuda:1"
     precision  "fp32", or "bf16" where a GPU or the processor's matrix unit (amx_bf16) does it in hardware
+    any_bf16   also where the processor has only bf16 vector instructions: to compare numbers, not for speed
 
     Raises SetupError if that is not to be had here.
     """
@@ -30,7 +33,7 @@ def choose_engine(name: str = "auto", *, device: str = "auto", precision: Precis
     if name == "openvino" and chosen.type != "cpu":
         raise SetupError(f"engine openvino with device {device}: it runs on the CPU; use --engine torch for a GPU")
     if precision == "bf16":
-        _check_bf16(chosen)
+        _check_bf16(chosen, any_bf16=any_bf16)
     has_openvino = find_spec("openvino") is not None
     if name == "openvino" and not has_openvino:
         raise SetupError("engine openvino: the package openvino is not installed; install it, or use --engine torch")
@@ -70,11 +73,11 @@ def _choose_device(name: str) -> torch.device:
     return device
 
 
-def _check_bf16(device: torch.device) -> None:
+def _check_bf16(device: torch.device, *, any_bf16: bool) -> None:
     if device.type == "cuda":
         if not torch.cuda.is_bf16_supported(including_emulation=False):
             raise SetupError(f"precision bf16: {torch.cuda.get_device_name(device)} has no bf16 units; use fp32")
-    elif not has_matrix_unit():
+    elif not has_matrix_unit() and not (any_bf16 and "avx512_bf16" in cpu_flags()):
         slow = " (avx512_bf16 alone is not enough)" if "avx512_bf16" in cpu_flags() else ""
         raise SetupError(
             f"precision bf16: found no matrix unit for it in this processor{slow}; need amx_bf16 or a GPU; "

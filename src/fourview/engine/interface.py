@@ -60,6 +60,9 @@ class Engine(Protocol):
     def load_column(self, network: nn.Module, shape: tuple[int, int, int]) -> ReadColumn:
         """A network (batch, *shape) -> (batch, features) as a function of arrays; shape is (channels, rows, cols)."""
 
+    def release(self) -> None:
+        """Gives working memory back that the networks will not need at once; the next call takes it again."""
+
 
 def describe(engine: Engine) -> str:
     """What readings say about the engine, e.g. "openvino 2026.4 on cpu"."""

@@ -73,6 +73,9 @@ class TorchEngine:
 
         return read
 
+    def release(self) -> None:
+        """torch keeps no working memory of its own on a CPU, and knows how to reuse a GPU's."""
+
     def _move(self, network: nn.Module) -> nn.Module:
         """On the device, channels last: the same numbers, 1.5 times as fast on a CPU."""
         moved: nn.Module = network.to(self.torch_device)
