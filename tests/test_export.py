@@ -34,11 +34,10 @@ def run(folder: Path, to: str, name: str, inputs: dict[str, np.ndarray]) -> dict
         session = onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), providers=["CPUExecutionProvider"])
         names = [out.name for out in session.get_outputs()]
         return dict(zip(names, session.run(names, inputs), strict=True))
-    model = (
-        import_openvino().Core().compile_model(str(folder / f"{name}.xml"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    )
-    found = model(inputs)
-    return {next(iter(port.get_names())): np.array(found[port]) for port in model.outputs}
+    core = import_openvino().Core()
+    model = core.read_model(str(folder / f"{name}.xml"))
+    found = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(inputs)
+    return {port.get_any_name(): np.array(found[port.get_any_name()]) for port in model.outputs}
 
 
 @pytest.mark.parametrize("to", ["onnx", "openvino"])
