@@ -49,7 +49,7 @@ def test_every_exam_gets_a_folder_and_its_rows_in_input_order(tmp_path: Path) ->
     assert len((tmp_path / "out/upstream.csv").read_text().splitlines()) == 6
     assert [step.done for step in steps] == [1, 2, 3, 4, 5]
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
-        "readings.csv", "upstream.csv", "failures.csv", "run.json", "exams", "contact_sheet_001.png",
+        "index.html", "readings.csv", "upstream.csv", "failures.csv", "run.json", "exams", "contact_sheet_001.png",
     }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from fourview.exam import Exam, ExamError, PixelMode, Precision, Reading, SetupError, join_reasons
 from fourview.report.exam_folder import Files, write_exam_folder
-from fourview.report.output_folder import exam_folder, find_saved, open_output, write_contact_sheets
+from fourview.report.output_folder import exam_folder, find_saved, open_output, write_contact_sheets, write_index
 from fourview.report.reading_json import Settings, load_reading
 from fourview.report.readings import Failure, Summary, summarise, write_tables
 from fourview.report.run_record import RunRecord
@@ -261,6 +261,7 @@ class _Run:
 
     def write_tables(self, status: str) -> None:
         """All tables and run.json up to now. Raises SetupError if they cannot be written."""
+        order = [source.exam_id for source in self.found.exams[: self.tried]]
         with self.shield.held(), _writing_to(self.out):
             write_tables(
                 self.out,
@@ -269,7 +270,7 @@ class _Run:
                 model=self.screener.name,
                 weights_hash=self.screener.weights_hash,
                 unit=self.screener.unit,
-                order=[source.exam_id for source in self.found.exams[: self.tried]],
+                order=order,
                 show_ids=self.options.show_ids,
             )
             counts = {
@@ -279,7 +280,19 @@ class _Run:
                 "remaining": len(self.found.exams) - self.tried,
             }
             wall_s = time.perf_counter() - self.started
-            self.record.write(self.out, status=status, counts=counts, wall_s=wall_s)
+            record = self.record.write(self.out, status=status, counts=counts, wall_s=wall_s)
+            if status != "running":  # a page of 20,000 exams takes a second
+                write_index(
+                    self.out,
+                    self.summaries,
+                    self.failures,
+                    record=record,
+                    populations=self.screener.populations,
+                    unit=self.screener.unit,
+                    order=order,
+                    show_ids=self.options.show_ids,
+                    pages=self.files == "all",
+                )
         self.tables_at = time.perf_counter()
 
     def _read(self, loading: Future[_Loaded]) -> _Read | str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +47,7 @@ from fourview.window import Placement, cut_input
 Array = NDArray[np.float32]
 RngScope = Literal["exam", "upstream"]
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 @dataclass(eq=False)
@@ -306,20 +308,28 @@ class Screener:
                 if placement is not None:
                     users[placement, key].append((number, window))
         geometry = self.members[next(iter(placements))].card.geometry  # the same for all: they share the crop
-        for chunk in _chunks(list(users), self._engine.windows_at_once):
+
+        def cut(chunk: Sequence[tuple[Placement, str | None]]) -> list[Array]:
             cuts = []
+            for placement, key in chunk:
+                channels = [pixels]
+                if key is not None:
+                    channels += [maps[key]["benign"], maps[key]["malignant"]]  # the order of the network's channels
+                cuts.append(cut_input(channels, placement, geometry.window_px(angle), std_floor=geometry.std_floor))
+            return cuts
+
+        chunks = _chunks(list(users), self._engine.windows_at_once)
+        for chunk, cutting in _ahead(cut, chunks):
             with clock.stage("windows"):
-                for placement, key in chunk:
-                    channels = [pixels]
-                    if key is not None:
-                        channels += [maps[key]["benign"], maps[key]["malignant"]]  # the order of the network's channels
-                    cuts.append(cut_input(channels, placement, geometry.window_px(angle), std_floor=geometry.std_floor))
+                cuts = cutting.result()
             for number in placements:
                 member = self.members[number]
-                mine = [(i, window) for i, cut in enumerate(chunk) for owner, window in users[cut] if owner == number]
+                mine = [
+                    (i, window) for i, drawn in enumerate(chunk) for owner, window in users[drawn] if owner == number
+                ]
                 if mine:
                     with clock.stage("network"):
-                        found = member.columns[angle](np.stack([cuts[i][: member.channels] for i, _ in mine]))
+                        found = member.columns[angle](_stack([cuts[i][: member.channels] for i, _ in mine]))
                     yield from ((number, window, v) for v, (_, window) in zip(found, mine, strict=True))
 
     def _collect(
@@ -406,6 +416,23 @@ class _Clock:
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _ahead(make: Callable[[T], U], items: Iterable[T]) -> Iterator[tuple[T, Future[U]]]:
+    """Each item with what is made of it; the next is being made, in a thread, while the caller works on this one."""
+    with ThreadPoolExecutor(1, thread_name_prefix="cut windows") as pool:
+        before = None
+        for item in items:
+            started = item, pool.submit(make, item)
+            if before is not None:
+                yield before
+            before = started
+        if before is not None:
+            yield before
+
+
+def _stack(windows: Sequence[Array]) -> Array:
+    return windows[0][None] if len(windows) == 1 else np.stack(windows)
 
 
 def _patch_key(card: Card) -> str | None:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fourview.exam import FINDINGS
-from fourview.report.meaning import RESEARCH_ONLY, what_numbers_mean
+from fourview.report.meaning import RESEARCH_ONLY, in_words, what_numbers_mean
 
 if TYPE_CHECKING:
     from fourview.batch import BatchResult, Step
@@ -102,14 +102,6 @@ class ScreenProgress:
         return f"{rate:.3g} exams/s, {in_words((step.total - step.done) / rate)} left{failed}"
 
 
-def in_words(seconds: float) -> str:
-    """45 s, 12 min, 3 h 20 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
 def show_result(console: Console, result: BatchResult, *, populations: Sequence[str | None]) -> None:
     """The end of `fourview screen`: the first rows, what they mean, what to distrust, what failed, where it lies.
 
@@ -133,8 +125,7 @@ def show_result(console: Console, result: BatchResult, *, populations: Sequence[
     if len(result.failed) > ROWS:
         console.print(f"  ... and {len(result.failed) - ROWS} more in failures.csv")
     console.print(
-        f"Output: {escape(str(result.out))} (readings.csv, upstream.csv, failures.csv, run.json, "
-        "exams/ with heatmaps and overlays)",
+        f"Output: {escape(str(result.out))} (index.html, readings.csv, upstream.csv, failures.csv, run.json, exams/)",
         soft_wrap=True,
     )
     console.print(f"[bold]{RESEARCH_ONLY}.[/]")

@@ -51,7 +51,7 @@ def test_the_second_image_of_a_view_has_files_of_its_own(tmp_path: Path) -> None
     darker = replace(one.mammograms[0], name="second", pixels=one.mammograms[0].pixels // 2)
     folder, _, _ = _write(tmp_path, Exam("twice", (*one.mammograms, darker)))
     assert {p.name for p in folder.iterdir()} == {
-        "reading.json", "heatmaps.npz",
+        "exam.html", "reading.json", "heatmaps.npz",
         "heatmap_benign_L-CC.png", "heatmap_malignant_L-CC.png", "overlay_L-CC.png", "thumbnail_L-CC.png",
         "heatmap_benign_L-CC_2.png", "heatmap_malignant_L-CC_2.png", "overlay_L-CC_2.png", "thumbnail_L-CC_2.png",
     }  # fmt: skip

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from fourview.exam import FINDINGS, Box, Exam, Heatmap, Mammogram, Reading, SetupError
 from fourview.report.contact_sheet import draw_thumbnail
 from fourview.report.overlay import draw_overlay
+from fourview.report.page.exam_page import draw_exam_page
 from fourview.report.picture import Picture, png_bytes
 from fourview.report.reading_json import Settings, image_keys, reading_to_json
+from fourview.report.versions import package_versions
 from fourview.whole_files import whole_folder
 
 Files = Literal["all", "readings"]
@@ -34,6 +36,7 @@ def write_exam_folder(
     files  "all"; or "readings": only reading.json
 
     reading.json                            everything that the reading says
+    exam.html                               the page: images as they are hung, heatmaps, readings, decisions
     heatmap_<finding>_<view>.png            16-bit grey, the size of the source image: round(p * 65535)
     heatmaps.npz                            float32, the crop only: see load_heatmaps
     overlay_<view>.png, thumbnail_<view>.png  pictures for people
@@ -43,6 +46,8 @@ def write_exam_folder(
     with whole_folder(folder) as part:
         if files == "all":
             _write_pictures(part, exam, reading)
+            page = draw_exam_page(exam, reading, settings=settings, versions=package_versions(), show_ids=show_ids)
+            (part / "exam.html").write_text(page, encoding="utf-8")
         (part / "reading.json").write_text(reading_to_json(reading, settings, show_ids=show_ids))
 
 

@@ -21,3 +21,11 @@ def what_numbers_mean(populations: Sequence[str | None]) -> str:
         "p_malignant and p_benign estimate the probability of a malignant and of a benign finding that was "
         f"biopsied: two questions, p_benign is not 1 - p_malignant. {scale}"
     )
+
+
+def in_words(seconds: float) -> str:
+    """45 s, 12 min, 3 h 20 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

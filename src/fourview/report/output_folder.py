@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from fourview.exam import SetupError
 from fourview.report.contact_sheet import Tile, draw_contact_sheet
 from fourview.report.exam_folder import load_thumbnails
+from fourview.report.page.index_page import draw_index_page
 from fourview.report.picture import png_bytes
 from fourview.report.reading_json import Settings, load_reading
-from fourview.report.readings import Summary
+from fourview.report.readings import Failure, Summary
 from fourview.whole_files import remove_parts, write_whole
 
 TILES_PER_SHEET = 80
@@ -88,6 +90,11 @@ def write_contact_sheets(out: Path, summaries: Sequence[Summary]) -> None:
             tiles, number = [], number + 1
     if tiles:
         _write_sheet(out, number, tiles)
+
+
+def write_index(out: Path, summaries: Sequence[Summary], failures: Sequence[Failure], **more: Any) -> None:
+    """OUT/index.html, see page.index_page.draw_index_page. Raises OSError."""
+    write_whole(out / "index.html", draw_index_page(summaries, failures, **more))
 
 
 def _write_sheet(out: Path, number: int, tiles: Sequence[Tile]) -> None:

@@ -29,7 +29,7 @@ from fourview.report.picture import (
 HEIGHT = 1600  # rows of the whole picture, at most
 SHOWN_FROM = 0.1  # heatmap values below are not drawn: normal tissue keeps its look
 COLOURS: dict[Finding, Colour] = {"malignant": (255, 40, 40), "benign": (40, 220, 70)}
-_STRENGTH = 0.7  # share of the colour where a heatmap says 1
+STRENGTH = 0.7  # share of the colour where a heatmap says 1
 _TOP, _PANEL, _MARGIN = 44, 400, 20
 _LEAST_ROWS, _MOST_COLS = 620, 1600
 
@@ -66,13 +66,13 @@ def blend_heatmap(grey: Picture, heatmap: Heatmap) -> Picture:
         colour += strength[..., None] * np.array(COLOURS[finding], np.float32)
         share += strength
     # Where both stand out the colours mix in proportion and the grey keeps its share.
-    covered = np.minimum(share, _STRENGTH)[..., None]
+    covered = np.minimum(share, STRENGTH)[..., None]
     mixed = colour / np.maximum(share, 1e-6)[..., None]
     return np.asarray(grey * (1 - covered) + mixed * covered, np.uint8)
 
 
 def _strength(p: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(_STRENGTH * np.clip((p - SHOWN_FROM) / (1 - SHOWN_FROM), 0, 1), np.float32)
+    return np.asarray(STRENGTH * np.clip((p - SHOWN_FROM) / (1 - SHOWN_FROM), 0, 1), np.float32)
 
 
 @dataclass

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import json
-import platform
 import statistics
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from fourview.exam import Reading
 from fourview.report.reading_json import Settings, hash_settings
+from fourview.report.versions import package_versions
 from fourview.whole_files import write_whole
 
-PACKAGES = (
-    "fourview",
-    "numpy",
-    "torch",
-    "opencv-python-headless",
-    "pydicom",
-    "python-gdcm",
-    "pyjpegls",
-    "pylibjpeg",
-    "pylibjpeg-openjpeg",
-    "polars",
-    "safetensors",
-)
 _MOST_DECISIONS = 500  # different ones: a million exams must not fill the memory
 
 
@@ -65,15 +51,15 @@ class RunRecord:
                     key = (decision.topic, "other values", decision.source)
                 self.decisions[key] += 1
 
-    def write(self, out: Path, *, status: str, counts: Mapping[str, int], wall_s: float) -> None:
-        """OUT/run.json, whole or not at all. Raises OSError.
+    def write(self, out: Path, *, status: str, counts: Mapping[str, int], wall_s: float) -> dict[str, Any]:
+        """OUT/run.json, whole or not at all; and its content. Raises OSError.
 
         status  "running", "finished", "interrupted" or "stopped"
         counts  of exams: read, failed, already there, remaining
         """
         exams = counts.get("read", 0) + counts.get("failed", 0)
-        record = {
-            "format": "fourview run 1",
+        record: dict[str, Any] = {
+            "format": "fourview run 2",
             "status": status,
             "started": self.started,
             "written": _now(),
@@ -93,17 +79,7 @@ class RunRecord:
             ],
         }
         write_whole(out / "run.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
-
-
-def package_versions() -> dict[str, str]:
-    """The versions of Python and of every package that numbers may depend on."""
-    versions = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
+        return record
 
 
 def peak_memory_mb() -> float:

@@ -1,0 +1,1 @@
+"""How fast fourview is here, in one command: `python -m benchmarks`."""
