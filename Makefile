@@ -5,13 +5,14 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: help install demo test test-slow lint clean
+.PHONY: help install demo test test-slow lint bench clean
 
 help:
 	@echo "make demo       draw a synthetic exam, read it, and show where the results are"
 	@echo "make test       fast tests (under 10 minutes on 2 cores)"
 	@echo "make test-slow  whole exams against upstream's recorded results"
 	@echo "make lint       ruff and mypy"
+	@echo "make bench      how fast it is here, side by side with a plain torch loop"
 	@echo "make install    the package and its tools into $(VENV)"
 
 install: $(READY)
@@ -29,7 +30,7 @@ demo: $(READY)
 	$(BIN)/fourview screen demo/exams --weights demo/weights --out demo/readings
 	@echo
 	@echo "This was a demonstration on synthetic exams with UNTRAINED weights: its numbers mean nothing."
-	@echo "Look at the overlays in demo/readings/exams/*/overlay_*.png"
+	@echo "Open demo/readings/index.html in a browser."
 
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
@@ -38,9 +39,12 @@ test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
 lint: $(READY)
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache

@@ -146,7 +146,9 @@ def main() -> None:
     usable = [p for p in precisions if p == "fp32" or given.device == "cuda" or "amx_bf16" in machine["units"]]
     bench.found["matrix"] = {p: bench.measure("matrix", device=given.device, precision=p) for p in precisions}
     for precision, rate in bench.found["matrix"].items():
-        bench.console.print(f"large matrix product, {precision}: {rate['flop_per_s'] / 1e12:.3g} TFLOP/s")
+        bench.console.print(
+            f"large matrix product, {precision}: {rate['flop_per_s'] / 1e12:.3g} TFLOP/s (by {rate['by']})"
+        )
     if usable != precisions:
         bench.console.print(
             "bf16 here has no matrix unit: its rows show what it would do; `fourview screen` refuses it"

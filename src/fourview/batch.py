@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from fourview.exam import Exam, ExamError, PixelMode, Precision, Reading, SetupError, join_reasons
+from fourview.memory import give_back_memory
 from fourview.report.exam_folder import Files, write_exam_folder
 from fourview.report.output_folder import exam_folder, find_saved, open_output, write_contact_sheets, write_index
 from fourview.report.reading_json import Settings, load_reading
@@ -351,6 +352,7 @@ class _Run:
             else:
                 self._count(outcome.reading, seconds)
             self.tried += 1
+        give_back_memory()
         if on_step is not None:
             problem = outcome if isinstance(outcome, str) else None
             there = isinstance(outcome, Reading)

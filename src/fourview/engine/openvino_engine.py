@@ -21,6 +21,7 @@ from torch import nn
 from fourview.engine.interface import Array, PatchJob, ReadColumn, ReadPatches
 from fourview.engine.torch_engine import softmax
 from fourview.exam import Precision
+from fourview.memory import give_back_memory
 
 PATCHES_AT_ONCE = 2  # per request; more is slower: the network's intermediate results leave the cache
 TRACE_PX = 256  # windows are traced small: the networks do the same at any size
@@ -97,6 +98,7 @@ class OpenVinoEngine:
     def release(self) -> None:
         for compiled in self._compiled:
             compiled.release_memory()  # about 140 MB of a column
+        give_back_memory()
 
     def _compile(self, network: nn.Module, shape: tuple[int, ...], *, trace_px: int, streams: int) -> Any:
         hint = {"fp32": "f32", "bf16": "bf16"}[self.precision]
@@ -107,8 +109,8 @@ class OpenVinoEngine:
         }
         compiled = self._core.compile_model(convert(network, shape, trace_px=trace_px), "CPU", settings)
         gc.collect()  # conversion leaves a hundred megabytes in cycles
-        compiled.release_memory()
         self._compiled.append(compiled)
+        self.release()
         return compiled
 
 

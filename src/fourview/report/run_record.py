@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fourview.exam import Reading
+from fourview.memory import gpu_peak_memory_mb, peak_memory_mb
 from fourview.report.reading_json import Settings, hash_settings
 from fourview.report.versions import package_versions
 from fourview.whole_files import write_whole
@@ -80,26 +80,6 @@ class RunRecord:
         }
         write_whole(out / "run.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
         return record
-
-
-def peak_memory_mb() -> float:
-    """The most memory that this process held so far, in MB (resident set)."""
-    if sys.platform == "win32":
-        import psutil  # noqa: PLC0415 - only Windows lacks `resource`
-
-        return float(psutil.Process().memory_info().peak_wset) / 1e6
-    import resource  # noqa: PLC0415 - absent on Windows
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6  # Linux counts in KiB
-
-
-def gpu_peak_memory_mb() -> dict[str, float]:
-    """The same for the GPU, as {"cuda": MB}; empty if this process used none. Never loads torch itself."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
-        return {}
-    return {"cuda": round(float(torch.cuda.max_memory_allocated()) / 1e6, 1)}
 
 
 def _summary(seconds: Sequence[float]) -> dict[str, float]:
