@@ -228,6 +228,71 @@ def test_a_gpu_that_is_asked_for_and_absent_is_a_wrong_set_up(
     assert "cuda" in ran.err.lower()
 
 
+def cpu_with(flags: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without a GPU whose processor has these flags."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    (folder / "cpuinfo").write_text(f"flags : {flags}\n")
+    monkeypatch.setattr("fourview.engine.choose.CPU_FLAGS", folder / "cpuinfo")
+
+
+def test_bf16_without_hardware_for_it_is_a_wrong_set_up(
+    fourview: Fourview, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu_with("avx2", tmp_path, monkeypatch)
+    source = (made / "exams/exam_0001", "--weights", made / "image", "--out", tmp_path / "out")
+    for option in (("--precision", "bf16"), ("--compare-precision",)):
+        ran = fourview("screen", *source, *option)
+        assert ran.status == 2
+        assert "precision bf16: found no matrix unit for it in this processor; need amx_bf16 or a GPU" in ran.err
+    ran = fourview("screen", *source, "--compare-precision", "--precision", "bf16")
+    assert ran.status == 2
+    assert "without --precision" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_engine_and_precision_are_chosen_and_recorded(fourview: Fourview, made: Path, tmp_path: Path) -> None:
+    source = (made / "exams/exam_0001", "--weights", made / "image", "--jitter", 0, "--device", "cpu")
+    numbers = {}
+    for engine in ("torch", "openvino"):
+        out = tmp_path / engine
+        assert fourview("screen", *source, "--out", out, "--engine", engine, "--files", "readings").status == 0
+        run = json.loads((out / "run.json").read_text())
+        assert run["model"]["engine"].startswith(engine)
+        assert run["model"]["precision"] == run["settings"]["precision"] == "fp32"
+        (folder,) = (out / "exams").iterdir()
+        assert [p.name for p in folder.iterdir()] == ["reading.json"]
+        assert json.loads((folder / "reading.json").read_text())["engine"].startswith(engine)
+        numbers[engine] = pl.read_csv(out / "readings.csv")["p_malignant"].to_list()
+    assert numbers["torch"] == pytest.approx(numbers["openvino"], abs=1e-5)
+
+
+def test_what_bf16_changes_is_shown_and_written(
+    fourview: Fourview, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With torch, which computes bf16 on any processor, more or less quickly."""
+    cpu_with("avx512_bf16", tmp_path, monkeypatch)
+    out = tmp_path / "out"
+    ran = fourview(
+        "screen", made / "exams/exam_0001", "--weights", made / "image", "--jitter", 2, "--out", out,
+        "--engine", "torch", "--device", "cpu", "--compare-precision",
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    assert "name no operating point" in ran.out
+    table = pl.read_csv(out / "precision.csv")
+    assert table.height == 4
+    assert 0 < table["change"].abs().max() < 0.05
+    fp32 = pl.read_csv(out / "readings.csv")["p_malignant"].to_list()
+    assert table.filter(pl.col("finding") == "malignant")["p_fp32"].to_list() == fp32
+
+
+def test_networks_are_exported_with_a_parity_report(fourview: Fourview, made: Path, tmp_path: Path) -> None:
+    ran = fourview("export", made / "image", "--to", "openvino", "--out", tmp_path / "out")
+    assert ran.status == 0, ran.err
+    assert "of torch's" in ran.out
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"exam.xml", "exam.bin", "export.json"}
+    assert fourview("export", made / "image", "--to", "openvino", "--out", tmp_path / "out").status == 2
+
+
 def test_usage_errors_have_status_2_too(fourview: Fourview, tmp_path: Path) -> None:
     assert fourview("screen", tmp_path).status == 2
     assert fourview("screen", tmp_path, "--weights", "x", "--out", "y", "--jitter", -1).status == 2
@@ -236,7 +301,7 @@ def test_usage_errors_have_status_2_too(fourview: Fourview, tmp_path: Path) -> N
 
 
 def test_help_and_version_load_nothing_heavy() -> None:
-    heavy = ("torch", "cv2", "polars", "pydicom", "scipy", "requests")
+    heavy = ("torch", "openvino", "jinja2", "cv2", "polars", "pydicom", "scipy", "requests")
     code = (
         "import sys\nfrom fourview.cli import main\nsys.argv = ['fourview', sys.argv[1]]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"

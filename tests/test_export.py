@@ -64,12 +64,20 @@ def test_other_programs_get_the_answers_of_torch(weights, tmp_path: Path, to: st
     with torch.inference_mode():
         expected_heads = weights.exam({view: torch.from_numpy(w) for view, w in windows.items()})
     found = run(out, to, "exam", windows)
-    assert set(found) == set(expected_heads) == {"CC", "MLO"}
+    assert set(found) == {"head_CC", "head_MLO"} == {f"head_{name}" for name in expected_heads}
     for head, log_p in expected_heads.items():
-        np.testing.assert_allclose(found[head], log_p[:, :, 1].exp().numpy(), atol=1e-5)
-    assert by_name["exam"]["outputs"]["CC"] == ["L benign", "R benign", "L malignant", "R malignant"]
+        np.testing.assert_allclose(found[f"head_{head}"], log_p[:, :, 1].exp().numpy(), atol=1e-5)
+    assert by_name["exam"]["outputs"]["head_CC"] == ["L benign", "R benign", "L malignant", "R malignant"]
     assert record["card"]["training"]["trained"] is False
     assert by_name["exam"]["parity"]["largest_change_of_a_probability"] <= 1e-5
+
+
+@pytest.mark.parametrize("to", ["onnx", "openvino"])
+@pytest.mark.parametrize("wiring", ["image-wise", "single-image", "side-wise", "joint"])
+def test_every_wiring_can_be_exported(tmp_path: Path, wiring: str, to: str) -> None:
+    write_untrained(tmp_path / "w", wiring=wiring, heatmaps=False, scale=SCALE)
+    (parity,) = export(load_weights(tmp_path / "w"), tmp_path / "out", to=to)
+    assert parity.largest_change < 1e-5
 
 
 def test_a_network_whose_answers_differ_is_not_exported(weights, tmp_path: Path, monkeypatch) -> None:

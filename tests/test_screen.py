@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from fourview import screen
 from fourview.crop import crop_breast, mirror, return_to_source
 from fourview.engine import choose_engine, torch_engine
 from fourview.exam import Box, Exam, ExamError, Frame, Heatmap, Mammogram, SetupError, Side, View
@@ -166,6 +167,28 @@ def test_an_ensemble_is_the_mean_of_its_members(weights) -> None:
     assert both.members == 2
     mixed = Screener.load([weights["view-wise"], weights["heatmaps"]], jitter=2).read(exam)
     assert set(mixed.heatmaps) == set(View)
+
+
+def test_members_that_see_the_same_crop_share_its_windows_and_heatmaps(weights, monkeypatch) -> None:
+    exam = draw_exam()
+    cut, patched = [], []
+    cut_input, slide = screen.cut_input, screen.slide_patches
+    monkeypatch.setattr(screen, "cut_input", lambda *a, **k: cut.append(1) or cut_input(*a, **k))
+    monkeypatch.setattr(screen, "slide_patches", lambda *a, **k: patched.append(1) or slide(*a, **k))
+    members = [weights["heatmaps"], weights["view-wise"], weights["image-wise"], weights["heatmaps"]]
+    reading = Screener.load(members, jitter=3).read(exam)
+    assert (len(cut), len(patched)) == (3 * 4, 1)
+    alone = Screener.load(weights["image-wise"], jitter=3).read(exam)
+    own = [head.p for head in reading.heads if head.member == 2]
+    assert own == pytest.approx([head.p for head in alone.heads], abs=1e-6)
+    assert [head.member for head in reading.heads] == sorted(head.member for head in reading.heads)
+
+
+def test_an_exam_prepared_before_its_turn_reads_the_same(weights) -> None:
+    screener = Screener.load([weights["heatmaps"], weights["joint"]], jitter=2)
+    plain = screener.read(draw_exam())
+    assert scores(screener.read(draw_exam(), screener.prepare(draw_exam()))) == scores(plain)
+    assert plain.seconds["crop"] > 0
 
 
 def test_a_reading_does_not_depend_on_its_neighbours_unless_asked(weights) -> None:

@@ -68,8 +68,9 @@ class ExamProbabilities(nn.Module):
 def export(weights: Weights, out: Path, *, to: Format) -> tuple[Parity, ...]:
     """The networks of a weights folder in the new folder `out`, with export.json, which says how to feed them.
 
-    Inputs and outputs keep the names of views and heads. Raises SetupError if a package is missing, if `out` is not
-    empty, or if an exported network differs from torch by more than 1e-5; then nothing is left behind.
+    Inputs are named by view, outputs head_<name of the head>, since some heads are called as a view is. Raises
+    SetupError if a package is missing, if `out` is not empty, or if an exported network differs from torch by more than
+    1e-5; then nothing is left behind.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SetupError(f"output {out}: exists and is not an empty folder; name a new one")
@@ -137,7 +138,9 @@ def _networks(weights: Weights) -> list[_Network]:
         if card.exam.heatmaps:
             planes += ["benign heatmap, 0 to 1", "malignant heatmap, 0 to 1"]
         shapes = {view: (len(planes), *card.geometry.window_px(View(view).angle)) for view in exam.views}
-        labels = {h.name: tuple(f"{side} {finding}" for side, finding in h.labels) for h in weights.exam.heads}
+        labels = {
+            f"head_{h.name}": tuple(f"{side} {finding}" for side, finding in h.labels) for h in weights.exam.heads
+        }
         found.append(_Network("exam", exam, shapes, tuple(planes), labels))
     for network in found:
         network.module.eval()
