@@ -343,13 +343,47 @@ def test_an_exam_that_is_being_written_when_the_signal_comes_is_finished_and_cou
     assert _run(tmp_path)["exams"]["read"] == 1
 
 
-def test_readings_alone_can_be_written_and_resumed(tmp_path: Path) -> None:
+def test_readings_alone_can_be_written(tmp_path: Path) -> None:
     _screen(_found(), tmp_path, files="readings")
     for folder in (tmp_path / "exams").iterdir():
         assert [p.name for p in folder.iterdir()] == ["reading.json"]
     assert not list(tmp_path.glob("contact_sheet*"))
     assert pl.read_csv(tmp_path / "readings.csv").height == 10
-    assert _screen(_found(), tmp_path, resume=True).already_there == 5
+
+
+def test_resuming_with_other_files_per_exam_is_refused(tmp_path: Path) -> None:
+    _screen(_found(), tmp_path, files="readings")
+    with pytest.raises(SetupError, match="written with --files readings"):
+        _screen(_found(), tmp_path, resume=True)
+    assert _screen(_found(), tmp_path, resume=True, files="readings").already_there == 5
+
+
+def test_a_second_signal_loses_no_exam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first comes while the third exam is read, the second while the second exam is still being written."""
+    real = batch.write_exam_folder
+    stopped = threading.Event()
+
+    class Interrupted(FakeScreener):
+        def read(self, exam: Exam, prepared: PreparedExam | None = None) -> Reading:
+            if len(self.seen) == 2:
+                stopped.set()
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().read(exam)
+
+    def slow(folder: Path, exam: Exam, *more: Any, **options: Any) -> None:
+        if exam.exam_id == IDS[1]:
+            assert stopped.wait(20)
+            time.sleep(0.2)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+        real(folder, exam, *more, **options)
+
+    monkeypatch.setattr(batch, "write_exam_folder", slow)
+    result = _screen(_found(), tmp_path, Interrupted())
+    assert result.interrupted
+    assert [summary.exam for summary in result.summaries] == list(IDS[:2])
+    assert {folder.name for folder in (tmp_path / "exams").iterdir()} == set(IDS[:2])
+    assert pl.read_csv(tmp_path / "readings.csv").height == 4
 
 
 def test_tables_are_brought_up_to_date_while_the_batch_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -244,9 +244,10 @@ def test_bf16_without_hardware_for_it_is_a_wrong_set_up(
         ran = fourview("screen", *source, *option)
         assert ran.status == 2
         assert "precision bf16: found no matrix unit for it in this processor; need amx_bf16 or a GPU" in ran.err
-    ran = fourview("screen", *source, "--compare-precision", "--precision", "bf16")
-    assert ran.status == 2
-    assert "without --precision" in ran.err
+    for option in (("--precision", "bf16"), ("--rng", "upstream"), ("--resume",)):
+        ran = fourview("screen", *source, "--compare-precision", *option)
+        assert ran.status == 2
+        assert "without --precision, --resume and --rng upstream" in ran.err
     assert not (tmp_path / "out").exists()
 
 

@@ -26,15 +26,18 @@ def point(threshold: float, unit: str = "breast") -> OperatingPoint:
 
 def test_units_and_exams_that_change_sides_are_counted_per_operating_point() -> None:
     pairs = [
-        Pair("a", "L", "malignant", 0.49, 0.51),  # crosses 0.5
-        Pair("a", "R", "malignant", 0.80, 0.79),
-        Pair("b", "L", "malignant", 0.50, 0.499),  # crosses: at the threshold is positive
-        Pair("b", "R", "malignant", 0.51, 0.495),  # crosses, in the same exam
-        Pair("c", "L", "malignant", 0.20, 0.21),
-        Pair("c", "L", "benign", 0.49, 0.51),  # another question
+        Pair("a", "breast", "L", "malignant", 0.49, 0.51),  # crosses 0.5
+        Pair("a", "breast", "R", "malignant", 0.80, 0.79),
+        Pair("b", "breast", "L", "malignant", 0.50, 0.499),  # crosses: at the threshold is positive
+        Pair("b", "breast", "R", "malignant", 0.51, 0.495),  # crosses, in the same exam
+        Pair("c", "breast", "L", "malignant", 0.20, 0.21),
+        Pair("c", "breast", "L", "benign", 0.49, 0.51),  # another question
+        Pair("c", "image", "L-CC x.png", "malignant", 0.49, 0.51),  # another unit
     ]
     breasts = count_crossings(pairs, point(0.5))
     assert (breasts.units, breasts.crossed, breasts.exams, breasts.exams_crossed) == (5, 3, 3, 2)
+    images = count_crossings(pairs, point(0.5, "image"))
+    assert (images.units, images.crossed) == (1, 1)
     exams = count_crossings(pairs, point(0.5, "exam"))  # exam a stays positive by its right breast
     assert (exams.units, exams.crossed, exams.exams, exams.exams_crossed) == (3, 1, 3, 1)
 
@@ -66,7 +69,7 @@ def test_exams_are_read_both_ways_and_the_full_precision_is_what_counts(weights:
     reading = comparison.read(exam, comparison.prepare(exam))
     assert reading.precision == "fp32"
     assert (reading.left, reading.right) == (alone.left, alone.right)
-    assert [(p.unit, p.finding) for p in comparison.pairs] == [(s, f) for s in "LR" for f in ("benign", "malignant")]
+    assert [(p.name, p.finding) for p in comparison.pairs] == [(s, f) for s in "LR" for f in ("benign", "malignant")]
     assert comparison.pairs[1].fp32 == alone.left.malignant
     mean, p95, largest = comparison.changes("malignant")
     assert 1e-7 < mean <= p95 <= largest < 0.05

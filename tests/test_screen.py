@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +183,15 @@ def test_members_that_see_the_same_crop_share_its_windows_and_heatmaps(weights, 
     own = [head.p for head in reading.heads if head.member == 2]
     assert own == pytest.approx([head.p for head in alone.heads], abs=1e-6)
     assert [head.member for head in reading.heads] == sorted(head.member for head in reading.heads)
+
+
+def test_one_screener_in_two_threads_reads_as_in_one(weights) -> None:
+    exams = [draw_exam(1), draw_exam(2)]
+    screener = Screener.load(weights["heatmaps"], jitter=2)
+    expected = [scores(screener.read(exam)) for exam in exams]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(screener.read, exams * 4))
+    assert [scores(reading) for reading in found] == expected * 4
 
 
 def test_an_exam_prepared_before_its_turn_reads_the_same(weights) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import traceback
@@ -16,7 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from fourview.exam import Exam, ExamError, PixelMode, Precision, Reading, SetupError, join_reasons
 from fourview.memory import give_back_memory
 from fourview.report.exam_folder import Files, write_exam_folder
-from fourview.report.output_folder import exam_folder, find_saved, open_output, write_contact_sheets, write_index
+from fourview.report.output_folder import (
+    check_files,
+    exam_folder,
+    find_saved,
+    open_output,
+    write_contact_sheets,
+    write_index,
+)
 from fourview.report.reading_json import Settings, load_reading
 from fourview.report.readings import Failure, Summary, summarise, write_tables
 from fourview.report.run_record import RunRecord
@@ -144,12 +152,15 @@ def screen_batch(
     run = _Run(out, screener, options, found, dict(inputs or {}), files)
     done: frozenset[str] = frozenset()
     if resume:
+        check_files(out, files)
         done = find_saved(out, known, run.settings, weights_hash=screener.weights_hash)
     interrupted = False
     with listen_for_signals(run.shield):
         try:
             run.write_tables("running")
             run.screen(done, jobs=jobs, on_step=on_step)
+            with _writing_to(out):
+                write_contact_sheets(out, run.summaries)
         except KeyboardInterrupt:
             interrupted = True
         except SetupError:
@@ -159,10 +170,8 @@ def screen_batch(
             except SetupError as error:
                 log.warning("the tables could not be brought up to date: %s", error)
             raise
-        run.write_tables("interrupted" if interrupted else "finished")
-        if not interrupted:
-            with _writing_to(out):
-                write_contact_sheets(out, run.summaries)
+        with contextlib.suppress(KeyboardInterrupt):  # a second one, answered after the tables are whole
+            run.write_tables("interrupted" if interrupted else "finished")
     return BatchResult(
         out,
         tuple(run.summaries),
@@ -227,6 +236,7 @@ class _Run:
             {**model, "marks": list(s.marks), "engine": s.engine, "precision": s.precision},
             self.settings,
             {"exams": len(self.found.exams), "files_left_out": len(self.found.left_out), **self.inputs},
+            self.files,
         )
 
     def screen(self, done: frozenset[str], *, jobs: int, on_step: Callable[[Step], None] | None) -> None:
@@ -251,14 +261,17 @@ class _Run:
                     if isinstance(outcome, _Read):
                         outcome.writing = self.writer.submit(self._write, outcome)
                     self.unsettled = source, outcome
+                del outcome
                 if time.perf_counter() - self.tables_at > TABLES_EVERY_S:
                     self.write_tables("running")
             self._settle(on_step)
         finally:
-            ahead.close()
             with self.shield.held():  # what is being written is finished and counted, whatever ended the loop
-                self._settle(on_step)
-            self.writer.shutdown()
+                ahead.close()
+                try:
+                    self._settle(on_step)
+                finally:
+                    self.writer.shutdown()
 
     def write_tables(self, status: str) -> None:
         """All tables and run.json up to now. Raises SetupError if they cannot be written."""
@@ -352,10 +365,10 @@ class _Run:
             else:
                 self._count(outcome.reading, seconds)
             self.tried += 1
+        problem, there = outcome if isinstance(outcome, str) else None, isinstance(outcome, Reading)
+        del outcome  # with its images
         give_back_memory()
         if on_step is not None:
-            problem = outcome if isinstance(outcome, str) else None
-            there = isinstance(outcome, Reading)
             on_step(Step(self.tried, len(self.found.exams), source.exam_id, problem, there))
 
     def _count(self, reading: Reading, seconds: Mapping[str, float], *, take_seconds: bool = True) -> None:

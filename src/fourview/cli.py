@@ -153,11 +153,12 @@ def screen(
         chosen = choose_engine(engine, device=device, precision=how, any_bf16=any_bf16)
         return Screener.load(folders, engine=chosen, jitter=jitter, seed=seed, rng=rng, pick=pick)
 
-    if compare_precision and (resume or precision != "fp32"):
-        raise SetupError("--compare-precision reads in fp32 and bf16 itself, in one run: without --precision, --resume")
-    screener: Screener | PrecisionComparison = load(precision)
-    if compare_precision:
-        screener = PrecisionComparison(load("fp32"), load("bf16", any_bf16=True))
+    if compare_precision and (resume or precision != "fp32" or rng != "exam"):
+        raise SetupError(
+            "--compare-precision reads every exam in fp32 and in bf16, with the same random numbers, in one run: "
+            "without --precision, --resume and --rng upstream"
+        )
+    screener = PrecisionComparison(load("fp32"), load("bf16", any_bf16=True)) if compare_precision else load(precision)
     with terminal.ScreenProgress(terminal.open_console(stderr=True)) as progress:
         result = screen_batch(
             found,
@@ -170,10 +171,14 @@ def screen(
             inputs={"paths": [str(path) for path in inputs]} if show_ids else None,
             on_step=progress,
         )
+    if isinstance(screener, PrecisionComparison):
+        try:
+            write_pairs(out / "precision.csv", screener.pairs)
+        except OSError as error:
+            raise SetupError(f"cannot write {out / 'precision.csv'}: {error.strerror or error}; need room") from error
     try:
         terminal.show_result(terminal.open_console(), result, populations=screener.populations)
         if isinstance(screener, PrecisionComparison):
-            write_pairs(out / "precision.csv", screener.pairs)
             terminal.show_precision(terminal.open_console(), screener)
     except OSError as error:
         terminal.discard_stdout()

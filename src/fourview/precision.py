@@ -20,10 +20,14 @@ from fourview.whole_files import write_whole
 
 @dataclass(frozen=True)
 class Pair:
-    """One probability of one breast (or image), read both ways."""
+    """One probability of one breast or image, read both ways.
+
+    unit  what it is about; name  "L" or "R", or the image's view and name
+    """
 
     exam: str
-    unit: str  # "L", "R", or for single-image models the image's view and name
+    unit: Literal["breast", "image"]
+    name: str
     finding: Finding
     fp32: float
     bf16: float
@@ -35,7 +39,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Crossing:
-    """How many units lie on the other side of an operating point in bf16; exams with at least one such unit."""
+    """How many units lie on the other side of an operating point in bf16; exams with at least one such unit.
+
+    An ensemble is judged by the operating points of its members, though it is another model.
+    """
 
     point: OperatingPoint
     units: int
@@ -107,18 +114,25 @@ class PrecisionComparison:
 
     def changes(self, finding: Finding) -> tuple[float, float, float]:
         """The absolute change of a finding's probabilities: mean, 95th percentile, largest. Needs an exam."""
-        found = np.abs([pair.change for pair in self.pairs if pair.finding == finding])
+        found = np.abs([pair.change for pair in self.shown if pair.finding == finding])
         return float(found.mean()), float(np.percentile(found, 95)), float(found.max())
+
+    @property
+    def shown(self) -> list[Pair]:
+        """The pairs of the model's own unit: breasts, or images for single-image models."""
+        return [pair for pair in self.pairs if pair.unit == self.unit]
 
     def crossings(self) -> list[Crossing]:
         """Per operating point of the members' cards."""
         points = dict.fromkeys(point for m in self.full.members for point in m.card.operating_points)
-        return [count_crossings(self.pairs, point) for point in points]
+        counted = [count_crossings(self.pairs, point) for point in points]
+        return [crossing for crossing in counted if crossing.units]  # a model may have no such units
 
 
 def count_crossings(pairs: Sequence[Pair], point: OperatingPoint) -> Crossing:
     """How many of the units that the point is meant for change sides between the two precisions."""
-    chosen = [pair for pair in pairs if pair.finding == point.finding]
+    unit = "image" if point.unit == "image" else "breast"  # an exam's p is the larger one of its breasts
+    chosen = [pair for pair in pairs if pair.finding == point.finding and pair.unit == unit]
     exams: dict[str, list[Pair]] = {}
     for pair in chosen:
         exams.setdefault(pair.exam, []).append(pair)
@@ -134,22 +148,20 @@ def _crosses(pairs: Sequence[Pair], point: OperatingPoint) -> bool:
 
 
 def _pairs(full: Reading, reduced: Reading) -> Iterator[Pair]:
-    for (unit, a), (_, b) in zip(_scores(full), _scores(reduced), strict=True):
+    for (unit, name, a), (_, _, b) in zip(_scores(full), _scores(reduced), strict=True):
         for finding in FINDINGS:
-            yield Pair(full.exam_id, unit, finding, getattr(a, finding), getattr(b, finding))
+            yield Pair(full.exam_id, unit, name, finding, getattr(a, finding), getattr(b, finding))
 
 
-def _scores(reading: Reading) -> Iterator[tuple[str, Score]]:
-    if reading.unit == "image":
-        yield from ((f"{i.view} {i.name}", i.score) for i in reading.images if i.score is not None)
-    else:
-        yield from ((side.value, score) for side, score in reading.breasts.items())
+def _scores(reading: Reading) -> Iterator[tuple[Literal["breast", "image"], str, Score]]:
+    yield from (("breast", side.value, score) for side, score in reading.breasts.items())
+    yield from (("image", f"{i.view} {i.name}", i.score) for i in reading.images if i.score is not None)
 
 
 def write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
     """precision.csv: one row per probability. Raises OSError."""
-    rows = [(p.exam, p.unit, p.finding, p.fp32, p.bf16, p.change) for p in pairs]
-    names = {"exam": pl.String, "unit": pl.String, "finding": pl.String}
+    rows = [(p.exam, p.unit, p.name, p.finding, p.fp32, p.bf16, p.change) for p in pairs]
+    names = dict.fromkeys(("exam", "unit", "name", "finding"), pl.String)
     numbers = {"p_fp32": pl.Float64, "p_bf16": pl.Float64, "change": pl.Float64}
     write_whole(path, pl.DataFrame(rows, schema={**names, **numbers}, orient="row").write_csv())
 

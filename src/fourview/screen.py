@@ -6,6 +6,7 @@ windows and ensemble members. Nothing is written; a `Reading` comes back, in sou
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -107,6 +108,7 @@ class Screener:
         _check_ensemble(weights)
         self._engine = choose_engine(engine, device=device, precision=precision) if isinstance(engine, str) else engine
         self._patch_networks: dict[str, ReadPatches] = {}
+        self._one_at_a_time = threading.Lock()
         self.members = tuple(self._member(w) for w in weights)
         self.jitter, self.seed, self.rng = jitter, seed, rng
         self.pick: Pick = pick or ("random" if rng == "upstream" else "all")
@@ -206,10 +208,15 @@ class Screener:
         """What the networks say about one exam. Raises ExamError if it cannot be read.
 
         prepared  of this exam, if `prepare` was called before
+
+        One exam at a time: a call from a second thread waits.
         """
+        with self._one_at_a_time:
+            return self._read(exam, prepared or self.prepare(exam))
+
+    def _read(self, exam: Exam, prepared: PreparedExam) -> Reading:
         if self.rng == "exam":
             self._restart_streams()
-        prepared = prepared or self.prepare(exam)
         clock = _Clock({"crop": prepared.seconds})
         groups: dict[tuple[Prepared, ...], list[int]] = {}  # members that see the same crops share what is cut of them
         for number, images in enumerate(prepared.images):

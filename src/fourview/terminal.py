@@ -133,7 +133,7 @@ def show_result(console: Console, result: BatchResult, *, populations: Sequence[
 
 def show_precision(console: Console, comparison: PrecisionComparison) -> None:
     """What reading in bf16 instead of fp32 changes, probability by probability."""
-    pairs = comparison.pairs
+    pairs = comparison.shown
     how = f"bf16 ({comparison.reduced.engine}) against fp32 ({comparison.engine})"
     console.print(f"\n{escape(how)}, same exams and windows:", soft_wrap=True)
     if not pairs:

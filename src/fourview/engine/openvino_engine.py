@@ -6,6 +6,7 @@ Its package reports usage over the network unless told not to: here its reportin
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
 import warnings
@@ -97,7 +98,8 @@ class OpenVinoEngine:
 
     def release(self) -> None:
         for compiled in self._compiled:
-            compiled.release_memory()  # about 140 MB of a column
+            with contextlib.suppress(RuntimeError):  # busy: another Screener of this engine is reading
+                compiled.release_memory()  # about 140 MB of a column
         give_back_memory()
 
     def _compile(self, network: nn.Module, shape: tuple[int, ...], *, trace_px: int, streams: int) -> Any:

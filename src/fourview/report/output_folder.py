@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,19 @@ def check_output(out: Path, *, resume: bool) -> None:
             raise SetupError(f"output {out}: the folder is not empty; name a new one, or add --resume")
         if not (out / "run.json").is_file():
             raise SetupError(f"output {out}: not empty and no run.json in it, so it is no run to resume")
+
+
+def check_files(out: Path, files: str) -> None:
+    """Nothing, if the run in `out` wrote these files per exam: its index page leads to the same for all exams.
+
+    Raises SetupError otherwise.
+    """
+    try:
+        before = json.loads((out / "run.json").read_bytes()).get("files", files)
+    except (OSError, ValueError, AttributeError):
+        return  # there is no run yet, or it was cut before it said so
+    if before != files:
+        raise SetupError(f"--resume: {out} was written with --files {before}; use the same, or another output folder")
 
 
 def open_output(out: Path, *, resume: bool) -> None:

@@ -31,11 +31,13 @@ class RunRecord:
     model         name, weights_hash, pixel_mode, unit, marks, device
     settings      what the readings depend on, besides the weights
     inputs        counts of what was found (and paths, only if the user asked for identifiers)
+    files         what is written per exam: "all" or "readings"
     """
 
     model: Mapping[str, Any]
     settings: Settings
     inputs: Mapping[str, Any]
+    files: str = "all"
     started: str = field(default_factory=_now)
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     decisions: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -68,6 +70,7 @@ class RunRecord:
             "settings": dict(self.settings),
             "settings_hash": hash_settings(self.settings),
             "inputs": dict(self.inputs),
+            "files": self.files,
             "exams": dict(counts),
             "wall_s": round(wall_s, 3),
             "exams_per_s": round(exams / wall_s, 4) if wall_s > 0 else None,

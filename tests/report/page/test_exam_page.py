@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -755,3 +757,17 @@ def test_a_phantom_exam_read_from_dicom_is_shown(page: Any, tmp_path: Path) -> N
         inner, outer = (slice(-8, -2), slice(0, 8)) if view.side is Side.RIGHT else (slice(2, 8), slice(-8, None))
         assert pane[:-30, inner].mean() > 10 * pane[:-30, outer].mean()
     assert page.locator("[data-place]").count() >= 4
+
+
+def test_nothing_holds_an_exam_after_its_page_is_drawn() -> None:
+    """A batch would keep every exam until Python looks for cycles."""
+    exam = small_exam()
+    reading = FakeScreener().read(exam)
+    gone = weakref.ref(exam.mammograms[0])
+    gc.disable()
+    try:
+        draw_exam_page(exam, reading, settings={})
+        del exam, reading
+        assert gone() is None
+    finally:
+        gc.enable()

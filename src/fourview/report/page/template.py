@@ -15,7 +15,13 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def fill_template(name: str, **values: Any) -> str:
     """The page; texts in `values` are escaped. A name that the template needs and `values` lacks is an error."""
-    text = _environment().get_template(name).render(**values)
+    template = _environment().get_template(name)
+    context = template.new_context(values)
+    try:
+        text = "".join(template.root_render_func(context))
+    finally:  # macros and their context hold each other, and with them an exam's images
+        context.vars.clear()
+        context.exported_vars.clear()
     # A file's name may hold bytes that are no text (lone surrogates): shown as \udcff, or no file could be written.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
