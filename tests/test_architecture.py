@@ -44,7 +44,8 @@ MAY_IMPORT = {
     },
     "export": {"engine", "exam", "networks", "weights", "whole_files"},
     "report": {"exam", "memory", "whole_files"},
-    "precision": {"exam", "prepare", "screen", "weights", "whole_files"},
+    "evaluate": {"exam"},
+    "precision": {"evaluate", "exam", "prepare", "screen", "weights", "whole_files"},
     "terminal": {"exam", "batch", "precision", "report"},
     "shield": set(),
     "batch": {"exam", "ingest", "memory", "prepare", "report", "shield"},
@@ -95,7 +96,16 @@ def test_each_module_imports_only_what_its_room_may(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["fourview", "fourview.exam", "fourview.ingest", "fourview.phantom", "fourview.report", "fourview.cli"]
+    "module",
+    [
+        "fourview",
+        "fourview.exam",
+        "fourview.ingest",
+        "fourview.phantom",
+        "fourview.report",
+        "fourview.evaluate",
+        "fourview.cli",
+    ],
 )
 def test_torch_stays_out_until_a_network_is_needed(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

@@ -10,7 +10,7 @@ import torch
 
 from fourview.engine.torch_engine import TorchEngine
 from fourview.exam import SetupError
-from fourview.precision import Pair, PrecisionComparison, count_crossings, wilson, write_pairs
+from fourview.precision import Pair, PrecisionComparison, count_crossings, write_pairs
 from fourview.screen import Screener
 from fourview.weights.card import OperatingPoint
 from fourview.weights.folder import Weights, load_weights
@@ -40,13 +40,6 @@ def test_units_and_exams_that_change_sides_are_counted_per_operating_point() -> 
     assert (images.units, images.crossed) == (1, 1)
     exams = count_crossings(pairs, point(0.5, "exam"))  # exam a stays positive by its right breast
     assert (exams.units, exams.crossed, exams.exams, exams.exams_crossed) == (3, 1, 3, 1)
-
-
-def test_wilsons_interval_is_the_published_one() -> None:
-    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, table I
-    assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
-    assert wilson(0, 0) == (0.0, 1.0)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from fourview.evaluate.proportion import wilson
 from fourview.exam import FINDINGS, Exam, Finding, PixelMode, Precision, Reading, Score, SetupError
 from fourview.prepare import PreparedExam
 from fourview.screen import Screener
@@ -53,7 +53,7 @@ class Crossing:
     @property
     def interval_95(self) -> tuple[float, float]:
         """Of the share of exams: Wilson's score interval, one row per exam."""
-        return wilson(self.exams_crossed, self.exams)
+        return wilson(self.exams_crossed / self.exams if self.exams else 0.0, self.exams)
 
 
 @dataclass
@@ -164,12 +164,3 @@ def write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
     names = dict.fromkeys(("exam", "unit", "name", "finding"), pl.String)
     numbers = {"p_fp32": pl.Float64, "p_bf16": pl.Float64, "change": pl.Float64}
     write_whole(path, pl.DataFrame(rows, schema={**names, **numbers}, orient="row").write_csv())
-
-
-def wilson(k: int, n: int) -> tuple[float, float]:
-    """The 95 % score interval of a share k / n. Method: Wilson 1927."""
-    if n == 0:
-        return 0.0, 1.0
-    z = 1.959963984540054
-    centre, half = k + z * z / 2, z * math.sqrt(k * (n - k) / n + z * z / 4)
-    return max(0.0, (centre - half) / (n + z * z)), min(1.0, (centre + half) / (n + z * z))

@@ -1,0 +1,51 @@
+"""A number that can be trusted: with its interval, what was counted, and how."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+Z_95 = 1.959963984540054  # the normal distribution's 97.5th percentile
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One metric on one table.
+
+    value, low, high  the estimate and its 95 % interval; low and high are NaN where none can be given
+    se         standard error on the metric's own scale; NaN where there is none
+    n          units counted; positives among them (for a proportion: those that have the property)
+    clusters   exams or patients that the units belong to
+    unit       "breast", "image", "exam", "patient"
+    method     of the interval
+    warnings   why the interval may not hold
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    se: float
+    n: int
+    positives: int
+    clusters: int
+    unit: str
+    method: str
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} {self.value:.3f} (95 % {self.low:.3f} to {self.high:.3f}; {self.n} {self.unit}s, "
+            f"{self.positives} positive, {self.clusters} clusters; {self.method})"
+        )
+
+
+def logit_interval(value: float, se: float) -> tuple[float, float]:
+    """A 95 % interval of a share, symmetric on the logit scale, so that it stays within 0 and 1.
+
+    NaN where the value is 0 or 1, or where the standard error is unknown: there is no variance to go by.
+    """
+    if not 0 < value < 1 or not math.isfinite(se):
+        return math.nan, math.nan
+    centre, half = math.log(value / (1 - value)), Z_95 * se / (value * (1 - value))
+    return 1 / (1 + math.exp(-(centre - half))), 1 / (1 + math.exp(-(centre + half)))

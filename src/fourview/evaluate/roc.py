@@ -1,0 +1,214 @@
+"""The area under the ROC curve and its variance: clustered (several breasts of one woman) or of independent units.
+
+Methods. DeLong, DeLong and Clarke-Pearson 1988, computed from midranks (Sun and Xu 2014); Obuchowski 1997 for
+clustered data: sums of DeLong's components within clusters, and their covariance between positives and negatives of
+one cluster. With one unit per cluster the two are the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fourview.evaluate.estimate import Z_95, Estimate, logit_interval
+from fourview.exam import SetupError
+
+Method = Literal["clustered", "delong"]
+FEW = 60  # positives (or negatives) below which intervals were seen to cover less than they say
+
+
+@dataclass(frozen=True, eq=False)
+class RocCurves:
+    """The areas of one or several scores on the same units, and the covariance of their errors.
+
+    areas       (scores,)
+    covariance  (scores, scores)
+    n, positives, clusters  what was counted
+    """
+
+    areas: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    n: int
+    positives: int
+    clusters: int
+    method: Method
+
+    @classmethod
+    def measure(
+        cls, truth: ArrayLike, scores: ArrayLike, *, cluster: Sequence[Any] | NDArray[Any] | None = None
+    ) -> RocCurves:
+        """Areas and covariances.
+
+        truth    (units,) 0 or 1, or False or True
+        scores   (units,) or (scores, units): larger means more suspicious; ties count one half
+        cluster  (units,) of labels: the exam or patient of each unit; None: units are independent (DeLong)
+
+        Raises SetupError if lengths differ, a truth is not 0 or 1, a score is no number, or a class is missing.
+        """
+        yes = _truth(truth)
+        matrix = np.atleast_2d(np.asarray(scores, np.float64))
+        if matrix.shape[1] != len(yes):
+            raise SetupError(f"found {len(yes)} truths and {matrix.shape[1]} scores; need one score per unit")
+        if not np.isfinite(matrix).all():
+            raise SetupError(f"found {int((~np.isfinite(matrix)).sum())} scores that are no number; need all of them")
+        of_positives, of_negatives = (
+            np.stack(parts) for parts in zip(*(_components(yes, s) for s in matrix), strict=True)
+        )
+        areas = of_positives.mean(axis=1)
+        if cluster is None:
+            m, n = of_positives.shape[1], of_negatives.shape[1]
+            covariance = _covariance(of_positives) / m + _covariance(of_negatives) / n
+            return cls(areas, covariance, len(yes), m, len(yes), "delong")
+        numbers = _number_clusters(cluster, len(yes))
+        covariance, clusters = _clustered_covariance(yes, of_positives, of_negatives, areas, numbers)
+        return cls(areas, covariance, len(yes), int(yes.sum()), clusters, "clustered")
+
+
+def auc(
+    truth: ArrayLike,
+    scores: ArrayLike,
+    *,
+    cluster: Sequence[Any] | NDArray[Any] | None = None,
+    unit: str = "breast",
+    name: str = "AUC",
+) -> Estimate:
+    """The area under the ROC curve of one score with its 95 % interval on the logit scale.
+
+    See RocCurves.measure. Without `cluster`, every unit counts as a woman of her own, and the method says so.
+    """
+    curves = RocCurves.measure(truth, scores, cluster=cluster)
+    if len(curves.areas) != 1:
+        raise SetupError(f"found {len(curves.areas)} scores; need one (compare several with auc_difference)")
+    value, se = float(curves.areas[0]), math.sqrt(max(0.0, float(curves.covariance[0, 0])))
+    low, high = logit_interval(value, se)
+    warnings = _warnings(curves)
+    if math.isnan(low):
+        warnings += ("the classes are separated without an error: no interval can be given",)
+    return Estimate(
+        name,
+        value,
+        low,
+        high,
+        se,
+        curves.n,
+        curves.positives,
+        curves.clusters,
+        unit,
+        _describe(curves, "logit"),
+        warnings,
+    )
+
+
+def auc_difference(
+    truth: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    cluster: Sequence[Any] | NDArray[Any] | None = None,
+    unit: str = "breast",
+    name: str = "AUC difference",
+) -> tuple[Estimate, float]:
+    """first minus second on the same units, with its 95 % interval, and the two-sided p value of no difference.
+
+    The p value is NaN where the two scores rank all units alike, so that the difference has no variance.
+    """
+    curves = RocCurves.measure(truth, [np.asarray(first, np.float64), np.asarray(second, np.float64)], cluster=cluster)
+    difference = float(curves.areas[0] - curves.areas[1])
+    c = curves.covariance
+    se = math.sqrt(max(0.0, float(c[0, 0] + c[1, 1] - 2 * c[0, 1])))
+    p = math.erfc(abs(difference) / se / math.sqrt(2)) if se > 0 else math.nan
+    estimate = Estimate(
+        name,
+        difference,
+        difference - Z_95 * se,
+        difference + Z_95 * se,
+        se,
+        curves.n,
+        curves.positives,
+        curves.clusters,
+        unit,
+        f"paired, {_describe(curves, 'Wald')}",
+        _warnings(curves),
+    )
+    return estimate, p
+
+
+def _describe(curves: RocCurves, scale: str) -> str:
+    if curves.method == "clustered":
+        return f"Obuchowski 1997, clustered, {scale}"
+    return f"DeLong 1988, {scale}, assumes that units are independent"
+
+
+def _warnings(curves: RocCurves) -> tuple[str, ...]:
+    negatives = curves.n - curves.positives
+    few = min(curves.positives, negatives)
+    if few >= FEW:
+        return ()
+    which = "positives" if curves.positives <= negatives else "negatives"
+    return (f"only {few} {which}: with fewer than {FEW}, 95 % intervals were seen to cover less",)
+
+
+def _truth(truth: ArrayLike) -> NDArray[np.bool_]:
+    values = np.asarray(truth)
+    if values.ndim != 1 or not np.isin(values, (0, 1)).all():
+        raise SetupError(f"truth: found shape {values.shape} with {np.unique(values)[:5]}; need one 0 or 1 per unit")
+    yes = values.astype(bool)
+    if yes.all() or not yes.any():
+        raise SetupError(f"truth: found {int(yes.sum())} positives among {len(yes)} units; need both classes")
+    return yes
+
+
+def _components(yes: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each positive the share of negatives below it, for each negative the share of positives above it."""
+    positives, negatives = scores[yes], scores[~yes]
+    return _share_below(positives, negatives), 1 - _share_below(negatives, positives)
+
+
+def _share_below(values: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each value the share of others that are smaller, ties counting one half."""
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, values, side="left")
+    upto = np.searchsorted(ordered, values, side="right")
+    return (below + upto) / (2 * len(others))
+
+
+def _covariance(components: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(scores, scores) sample covariance; NaN for a single unit."""
+    if components.shape[1] < 2:
+        return np.full((len(components), len(components)), np.nan)
+    return np.atleast_2d(np.cov(components))
+
+
+def _number_clusters(cluster: Sequence[Any] | NDArray[Any], n: int) -> NDArray[np.int64]:
+    labels = np.asarray(cluster)
+    if labels.shape != (n,):
+        raise SetupError(f"found {len(labels)} cluster labels for {n} units; need one per unit")
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def _clustered_covariance(
+    yes: NDArray[np.bool_],
+    of_positives: NDArray[np.float64],
+    of_negatives: NDArray[np.float64],
+    areas: NDArray[np.float64],
+    numbers: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], int]:
+    """Obuchowski's covariance of the areas, and how many clusters there are."""
+    clusters = int(numbers.max()) + 1
+    m, n = of_positives.shape[1], of_negatives.shape[1]
+    # Per cluster and score: the sum of its components' deviations from the area.
+    up = np.stack([np.bincount(numbers[yes], v - a, clusters) for v, a in zip(of_positives, areas, strict=True)])
+    down = np.stack([np.bincount(numbers[~yes], v - a, clusters) for v, a in zip(of_negatives, areas, strict=True)])
+    with_positives = len(np.unique(numbers[yes]))
+    with_negatives = len(np.unique(numbers[~yes]))
+    if min(with_positives, with_negatives) < 2:
+        return np.full((len(areas), len(areas)), np.nan), clusters
+    s10 = with_positives / ((with_positives - 1) * m) * (up @ up.T)
+    s01 = with_negatives / ((with_negatives - 1) * n) * (down @ down.T)
+    s11 = clusters / (clusters - 1) * (up @ down.T)
+    return s10 / m + s01 / n + (s11 + s11.T) / (m * n), clusters
