@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fourview.evaluate.estimate import Z_95, Estimate
+from fourview.evaluate.table import number_clusters
 from fourview.exam import SetupError
 
 
@@ -46,10 +47,7 @@ def proportion(
         low, high = wilson(share, n)
         se = math.sqrt(share * (1 - share) / n)
         return Estimate(name, share, low, high, se, n, k, n, unit, "Wilson, assumes that units are independent")
-    labels = np.asarray(cluster)
-    if labels.shape != values.shape:
-        raise SetupError(f"{name}: found {len(labels)} cluster labels for {n} units; need one per unit")
-    numbers = np.unique(labels, return_inverse=True)[1]
+    numbers = number_clusters(cluster, n)
     clusters = int(numbers.max()) + 1
     if clusters > 1 and 0 < share < 1:
         deviations = np.bincount(numbers, values - share, clusters)

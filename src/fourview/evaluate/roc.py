@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fourview.evaluate.estimate import Z_95, Estimate, logit_interval
+from fourview.evaluate.table import check_scores, check_truth, few_units, number_clusters
 from fourview.exam import SetupError
 
 Method = Literal["clustered", "delong"]
-FEW = 60  # positives (or negatives) below which intervals were seen to cover less than they say
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,7 @@ class RocCurves:
     areas       (scores,)
     covariance  (scores, scores)
     n, positives, clusters  what was counted
+    warnings    where intervals are known to fail
     """
 
     areas: NDArray[np.float64]
@@ -37,6 +38,7 @@ class RocCurves:
     positives: int
     clusters: int
     method: Method
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def measure(
@@ -50,12 +52,8 @@ class RocCurves:
 
         Raises SetupError if lengths differ, a truth is not 0 or 1, a score is no number, or a class is missing.
         """
-        yes = _truth(truth)
-        matrix = np.atleast_2d(np.asarray(scores, np.float64))
-        if matrix.shape[1] != len(yes):
-            raise SetupError(f"found {len(yes)} truths and {matrix.shape[1]} scores; need one score per unit")
-        if not np.isfinite(matrix).all():
-            raise SetupError(f"found {int((~np.isfinite(matrix)).sum())} scores that are no number; need all of them")
+        yes = check_truth(truth)
+        matrix = check_scores(scores, len(yes))
         of_positives, of_negatives = (
             np.stack(parts) for parts in zip(*(_components(yes, s) for s in matrix), strict=True)
         )
@@ -63,10 +61,10 @@ class RocCurves:
         if cluster is None:
             m, n = of_positives.shape[1], of_negatives.shape[1]
             covariance = _covariance(of_positives) / m + _covariance(of_negatives) / n
-            return cls(areas, covariance, len(yes), m, len(yes), "delong")
-        numbers = _number_clusters(cluster, len(yes))
+            return cls(areas, covariance, len(yes), m, len(yes), "delong", few_units(yes))
+        numbers = number_clusters(cluster, len(yes))
         covariance, clusters = _clustered_covariance(yes, of_positives, of_negatives, areas, numbers)
-        return cls(areas, covariance, len(yes), int(yes.sum()), clusters, "clustered")
+        return cls(areas, covariance, len(yes), int(yes.sum()), clusters, "clustered", few_units(yes))
 
 
 def auc(
@@ -86,7 +84,7 @@ def auc(
         raise SetupError(f"found {len(curves.areas)} scores; need one (compare several with auc_difference)")
     value, se = float(curves.areas[0]), math.sqrt(max(0.0, float(curves.covariance[0, 0])))
     low, high = logit_interval(value, se)
-    warnings = _warnings(curves)
+    warnings = curves.warnings
     if math.isnan(low):
         warnings += ("the classes are separated without an error: no interval can be given",)
     return Estimate(
@@ -133,7 +131,7 @@ def auc_difference(
         curves.clusters,
         unit,
         f"paired, {_describe(curves, 'Wald')}",
-        _warnings(curves),
+        curves.warnings,
     )
     return estimate, p
 
@@ -142,25 +140,6 @@ def _describe(curves: RocCurves, scale: str) -> str:
     if curves.method == "clustered":
         return f"Obuchowski 1997, clustered, {scale}"
     return f"DeLong 1988, {scale}, assumes that units are independent"
-
-
-def _warnings(curves: RocCurves) -> tuple[str, ...]:
-    negatives = curves.n - curves.positives
-    few = min(curves.positives, negatives)
-    if few >= FEW:
-        return ()
-    which = "positives" if curves.positives <= negatives else "negatives"
-    return (f"only {few} {which}: with fewer than {FEW}, 95 % intervals were seen to cover less",)
-
-
-def _truth(truth: ArrayLike) -> NDArray[np.bool_]:
-    values = np.asarray(truth)
-    if values.ndim != 1 or not np.isin(values, (0, 1)).all():
-        raise SetupError(f"truth: found shape {values.shape} with {np.unique(values)[:5]}; need one 0 or 1 per unit")
-    yes = values.astype(bool)
-    if yes.all() or not yes.any():
-        raise SetupError(f"truth: found {int(yes.sum())} positives among {len(yes)} units; need both classes")
-    return yes
 
 
 def _components(yes: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -182,13 +161,6 @@ def _covariance(components: NDArray[np.float64]) -> NDArray[np.float64]:
     if components.shape[1] < 2:
         return np.full((len(components), len(components)), np.nan)
     return np.atleast_2d(np.cov(components))
-
-
-def _number_clusters(cluster: Sequence[Any] | NDArray[Any], n: int) -> NDArray[np.int64]:
-    labels = np.asarray(cluster)
-    if labels.shape != (n,):
-        raise SetupError(f"found {len(labels)} cluster labels for {n} units; need one per unit")
-    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
 def _clustered_covariance(
