@@ -77,7 +77,10 @@ def slide_patches(
         for pixels, plan in zip(crops, plans, strict=True)
     )
     p = read(jobs)
-    parts = np.split(p, np.cumsum([len(plan.chosen) for plan in plans])[:-1])
+    counts = [len(plan.chosen) for plan in plans]
+    if len(p) != sum(counts):
+        raise ValueError(f"the engine answered for {len(p)} patches; {sum(counts)} were asked for")
+    parts = np.split(p, np.cumsum(counts)[:-1])
     return [part[plan.answer] for part, plan in zip(parts, plans, strict=True)]
 
 
