@@ -24,6 +24,7 @@ from rich.table import Table
 
 from fourview.weights.folder import load_card
 
+FOURVIEW = (sys.executable, "-c", "import sys; from fourview.cli import main; sys.argv[0] = 'fourview'; main()")
 STAGES = {  # of run.json -> the name in the table
     "load files": "read files",
     "crop": "crop and centre",
@@ -79,8 +80,7 @@ class Bench:
         members = [part for extra in weights[1:] for part in ("--ensemble", str(extra))]
         arguments = ["screen", str(exams), "--weights", str(weights[0]), *members, "--out", str(out), *more]
         start = time.perf_counter()
-        code = "import sys; from fourview.cli import main; sys.argv[0] = 'fourview'; main()"
-        ran = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+        ran = subprocess.run([*FOURVIEW, *arguments], capture_output=True, text=True, check=False)
         wall = time.perf_counter() - start
         if ran.returncode:
             raise SystemExit(f"fourview {' '.join(arguments)}\n{ran.stdout}{ran.stderr}")
@@ -185,8 +185,7 @@ def main() -> None:
 
 
 def _fourview(*arguments: str) -> None:
-    code = "import sys; from fourview.cli import main; sys.argv[0] = 'fourview'; main()"
-    subprocess.run([sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.DEVNULL, env=os.environ)
+    subprocess.run([*FOURVIEW, *arguments], check=True, stdout=subprocess.DEVNULL, env=os.environ)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ import torch
 from torch import nn
 
 from fourview.engine.interface import Array, PatchJob, ReadColumn, ReadPatches
-from fourview.engine.torch_engine import softmax
 from fourview.exam import Precision
 from fourview.memory import give_back_memory
 
@@ -82,7 +81,7 @@ class OpenVinoEngine:
                         patches[place, 0] = job.image[top : top + side_px, left : left + side_px]
                     queue.start_async({0: patches}, (logits, start))
             queue.wait_all()
-            return softmax(np.concatenate(found))
+            return _softmax(np.concatenate(found))
 
         return read
 
@@ -127,3 +126,9 @@ def convert(network: nn.Module, *shapes: tuple[int, ...], trace_px: int) -> Any:
         warnings.simplefilter("ignore")  # tracing warns that sizes become constants, which is what is wanted
         traced = torch.jit.trace(network, examples, check_trace=False)  # type: ignore[no-untyped-call]
         return import_openvino().convert_model(traced, example_input=examples, input=[list(shape) for shape in shapes])
+
+
+def _softmax(logits: Array) -> Array:
+    """Probabilities along the last axis, computed in double precision."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), np.float32)

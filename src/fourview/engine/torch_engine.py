@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fourview.engine.interface import Array, PatchJob, ReadColumn, ReadPatches
@@ -104,9 +103,3 @@ class TorchEngine:
                     waiting, room = [], batch
         if waiting:
             yield torch.cat(waiting)
-
-
-def softmax(logits: NDArray[np.floating]) -> Array:
-    """Probabilities along the last axis, computed in double precision."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), np.float32)
