@@ -4,6 +4,9 @@
 
 Without --input it draws full-size synthetic exams; without --weights it uses untrained full-size networks (the
 same arithmetic as trained ones). Every measurement runs in a process of its own.
+
+What statistics cost and how well their intervals hold: `python -m benchmarks.million` (a million breasts) and
+`python -m benchmarks.coverage` (simulated studies, see docs/statistics.md).
 """
 
 from __future__ import annotations

@@ -38,7 +38,6 @@ class FakeScreener:
     pixel_mode: PixelMode = "stored"
     engine = "fake 1.0 on cpu"
     precision: Precision = "fp32"
-    populations = (None,)
     marks = (MARK,)
 
     def __init__(

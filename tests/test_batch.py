@@ -19,9 +19,11 @@ import pytest
 
 from fourview import batch
 from fourview.batch import BatchResult, ScreenOptions, Step, screen_batch
-from fourview.exam import Exam, ExamError, Reading, SetupError, View
+from fourview.calibration import SiteCalibration
+from fourview.exam import Exam, ExamError, Reading, Score, SetupError, View
 from fourview.prepare import PreparedExam
 from tests.fake_screener import FakeScreener, MemoryFound, MemorySource, small_exam
+from tests.test_calibration import a_calibration
 
 IDS = tuple(letter * 16 for letter in "abcde")
 
@@ -204,6 +206,42 @@ def test_resuming_with_other_settings_or_weights_is_refused(
     _screen(_found(), tmp_path)
     with pytest.raises(SetupError, match=says):
         _screen(_found(), tmp_path, resume=True, **change)
+
+
+def test_calibrated_numbers_stand_beside_raw_ones_with_their_prevalence(tmp_path: Path) -> None:
+    site = SiteCalibration(a_calibration(), {"malignant": 0.005})
+    _screen(_found(), tmp_path / "plain")
+    _screen(_found(), tmp_path / "out", site=site)
+    plain, table = (pl.read_csv(tmp_path / name / "readings.csv") for name in ("plain", "out"))
+    assert table.drop("p_malignant_calibrated").equals(plain)
+    scores = (Score(benign=0.5, malignant=p) for p in table["p_malignant"])
+    assert table["p_malignant_calibrated"].to_list() == [site.calibrate(score)["malignant"] for score in scores]
+    assert _run(tmp_path / "out")["settings"]["prevalence_malignant"] == 0.005
+    assert _run(tmp_path / "out")["settings"]["calibration"] == site.calibration.calibration_hash
+    assert "calibration" not in _run(tmp_path / "plain")["settings"]
+    assert "calibrated for: a prevalence of 0.5 % (malignant)" in (tmp_path / "out/index.html").read_text()
+
+
+def test_resuming_with_another_calibration_or_prevalence_is_refused(tmp_path: Path) -> None:
+    site = SiteCalibration(a_calibration(), {"malignant": 0.005})
+    _screen(_found(), tmp_path / "out", site=site)
+    _screen(_found(), tmp_path / "out", site=site, resume=True)
+    other = SiteCalibration(a_calibration(population="other women"), {"malignant": 0.005})
+    moved = SiteCalibration(a_calibration(), {"malignant": 0.01})
+    for change, says in (
+        (None, "prevalence_malignant was 0.005, is None"),
+        (other, "calibration was"),
+        (moved, "prevalence_malignant was 0.005, is 0.01"),
+    ):
+        with pytest.raises(SetupError, match=says):
+            _screen(_found(), tmp_path / "out", site=change, resume=True)
+
+
+def test_a_calibration_of_another_model_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    site = SiteCalibration(a_calibration(weights_hash="dead" * 4), {"malignant": 0.005})
+    with pytest.raises(SetupError, match="need one of these weights"):
+        _screen(_found(), tmp_path / "out", site=site)
+    assert not (tmp_path / "out").exists()
 
 
 def test_resuming_is_refused_where_it_would_lose_or_mix_exams(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 import torch
 
+from fourview.calibration import OperatingPoint
 from fourview.engine.torch_engine import TorchEngine
 from fourview.exam import SetupError
 from fourview.precision import Pair, PrecisionComparison, count_crossings, write_pairs
 from fourview.screen import Screener
-from fourview.weights.card import OperatingPoint
 from fourview.weights.folder import Weights, load_weights
 from fourview.weights.untrained import write_untrained
 from tests.test_screen import SCALE, draw_exam

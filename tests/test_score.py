@@ -8,9 +8,6 @@ import pytest
 
 from fourview.exam import ExamError, HeadScore, Side, View
 from fourview.score import mean_score
-from fourview.weights.card import Calibration, Platt
-
-NONE = Calibration(benign=Platt(slope=1, intercept=0), malignant=Platt(slope=1, intercept=0), population="x")
 
 
 def said(p: float, *, member: int = 0, window: int = 0, head: str = "CC", images: tuple[str, ...] = ("a",)):
@@ -23,7 +20,7 @@ def said(p: float, *, member: int = 0, window: int = 0, head: str = "CC", images
 
 def test_heads_count_the_same_however_many_images_they_saw() -> None:
     heads = [*said(0.0, images=("a",)), *said(0.5, images=("b",)), *said(1.0, head="MLO", images=("c",))]
-    score = mean_score(heads, Side.LEFT, [None])
+    score = mean_score(heads, Side.LEFT)
     assert score is not None
     assert score.malignant == 0.625  # (mean(0, 1/2) + 1) / 2
     assert score.files == ("a", "b", "c")
@@ -31,7 +28,7 @@ def test_heads_count_the_same_however_many_images_they_saw() -> None:
 
 def test_windows_and_members_are_averaged_and_their_spread_is_kept() -> None:
     heads = [*said(0.25), *said(0.75, window=1), *said(1.0, member=1), *said(1.0, member=1, window=1)]
-    score = mean_score(heads, Side.LEFT, [None, None])
+    score = mean_score(heads, Side.LEFT)
     assert score is not None
     assert score.benign == 0.75
     assert score.benign_sd_windows == 0.125  # mean(1/4, 0)
@@ -39,17 +36,9 @@ def test_windows_and_members_are_averaged_and_their_spread_is_kept() -> None:
 
 
 def test_a_side_that_no_head_spoke_about_has_no_score() -> None:
-    assert mean_score(said(0.5), Side.RIGHT, [None]) is None
-
-
-def test_members_are_calibrated_one_by_one() -> None:
-    shifted = NONE.model_copy(update={"malignant": Platt(slope=1, intercept=math.log(3))})
-    score = mean_score([*said(0.5), *said(0.5, member=1)], Side.LEFT, [NONE, shifted])
-    assert score is not None
-    assert score.malignant == pytest.approx((0.5 + 0.75) / 2)
-    assert score.benign == pytest.approx(0.5)
+    assert mean_score(said(0.5), Side.RIGHT) is None
 
 
 def test_not_a_number_is_refused_and_never_becomes_a_probability() -> None:
     with pytest.raises(ExamError, match="probability of nan"):
-        mean_score(said(math.nan), Side.LEFT, [None])
+        mean_score(said(math.nan), Side.LEFT)

@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from fourview import screen
+from fourview.calibration import Calibration, FindingCalibration, Platt
 from fourview.crop import crop_breast, mirror, return_to_source
 from fourview.engine import choose_engine, torch_engine
 from fourview.exam import Box, Exam, ExamError, Frame, Heatmap, Mammogram, SetupError, Side, View
 from fourview.heatmap import draw_grid, slide_patches
 from fourview.screen import Screener
-from fourview.weights.card import Calibration, Platt
 from fourview.weights.folder import Weights, load_weights
 from fourview.weights.untrained import write_untrained
 
@@ -251,18 +251,20 @@ def test_pixels_of_another_grey_scale_than_in_training_mark_every_reading(weight
     assert "pixels: presentation; view-wise was trained on stored" in reading.marks
 
 
-def test_calibration_of_the_card_is_applied_to_the_mean(weights) -> None:
+def test_a_calibration_in_the_card_leaves_raw_scores_and_their_hash_as_they_are(weights) -> None:
     loaded = load_weights(weights["view-wise"])
     plain = Screener([loaded], jitter=0).read(draw_exam())
+    fitted = FindingCalibration(
+        map=Platt(slope=0.5, intercept=-2), prevalence=0.1, table_prevalence=0.1, n=9, positives=1, clusters=9,
+        cluster="exam",
+    )  # fmt: skip
     calibration = Calibration(
-        benign=Platt(slope=1, intercept=0), malignant=Platt(slope=0.5, intercept=-2), population="none"
+        model="x", weights_hash=plain.weights_hash, unit="breast", population="none", findings={"malignant": fitted}
     )
     card = loaded.card.model_copy(update={"calibration": calibration})
     reading = Screener([Weights(card, loaded.exam, None)], jitter=0).read(draw_exam())
-    assert reading.left.benign == pytest.approx(plain.left.benign, abs=1e-6)
-    p = plain.left.malignant
-    assert reading.left.malignant == pytest.approx(1 / (1 + np.exp(2) * ((1 - p) / p) ** 0.5))
-    assert card.weights_hash != loaded.card.weights_hash
+    assert scores(reading) == scores(plain)
+    assert reading.weights_hash == plain.weights_hash
 
 
 def test_an_all_black_image_and_one_without_a_breast_are_refused_by_name(weights) -> None:

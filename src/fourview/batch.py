@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from fourview.calibration import SiteCalibration, check_model
 from fourview.exam import Exam, ExamError, PixelMode, Precision, Reading, SetupError, join_reasons
 from fourview.memory import give_back_memory
 from fourview.report.exam_folder import Files, write_exam_folder
@@ -53,8 +54,6 @@ class ExamReader(Protocol):
     def precision(self) -> Precision: ...
     @property
     def marks(self) -> tuple[str, ...]: ...
-    @property
-    def populations(self) -> tuple[str | None, ...]: ...
     @property
     def unit(self) -> Literal["breast", "image"]: ...
     def prepare(self, exam: Exam) -> PreparedExam: ...
@@ -125,6 +124,7 @@ def screen_batch(
     out: Path,
     *,
     options: ScreenOptions,
+    site: SiteCalibration | None = None,
     jobs: int = 1,
     resume: bool = False,
     inputs: Mapping[str, Any] | None = None,
@@ -133,6 +133,7 @@ def screen_batch(
 ) -> BatchResult:
     """Every exam read, in order, and written to `out`; the tables and run.json beside the exams.
 
+    site    makes calibrated numbers, which stand beside the scores; it is one of the settings
     jobs    exams whose files are read ahead, in threads, while the reader works
     resume  exams that are in `out` already, read with the same weights and options, are taken as they are
     inputs  more to record about the input in run.json
@@ -146,10 +147,12 @@ def screen_batch(
         raise SetupError(f"found --jobs {jobs}, need at least 1")
     if resume and options.rng == "upstream":
         raise SetupError("--resume with --rng upstream: one random stream runs over all exams, so none can be skipped")
+    if site is not None:
+        check_model(site.calibration, weights_hash=screener.weights_hash, unit=screener.unit)
     with _writing_to(out):
         open_output(out, resume=resume)
     known = [source.exam_id for source in found.exams]
-    run = _Run(out, screener, options, found, dict(inputs or {}), files)
+    run = _Run(out, screener, options, found, dict(inputs or {}), files, site)
     done: frozenset[str] = frozenset()
     if resume:
         check_files(out, files)
@@ -217,6 +220,7 @@ class _Run:
     found: Found
     inputs: dict[str, Any]
     files: Files = "all"
+    site: SiteCalibration | None = None
     unsettled: tuple[ExamSource, _Outcome] | None = None
     writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="write exam"))
     summaries: list[Summary] = field(default_factory=list)
@@ -231,7 +235,7 @@ class _Run:
         self.failures += [Failure("file", "", name, reason) for name, reason in self.found.left_out]
         s = self.screener
         model = {"name": s.name, "weights_hash": s.weights_hash, "pixel_mode": s.pixel_mode, "unit": s.unit}
-        self.settings: Settings = asdict(self.options)
+        self.settings: Settings = {**asdict(self.options), **({} if self.site is None else self.site.settings)}
         self.record = RunRecord(
             {**model, "marks": list(s.marks), "engine": s.engine, "precision": s.precision},
             self.settings,
@@ -285,6 +289,7 @@ class _Run:
                 weights_hash=self.screener.weights_hash,
                 unit=self.screener.unit,
                 order=order,
+                calibrated=() if self.site is None else self.site.findings,
                 show_ids=self.options.show_ids,
             )
             counts = {
@@ -301,7 +306,7 @@ class _Run:
                     self.summaries,
                     self.failures,
                     record=record,
-                    populations=self.screener.populations,
+                    populations=[None if self.site is None else str(self.site)],
                     unit=self.screener.unit,
                     order=order,
                     show_ids=self.options.show_ids,
@@ -336,6 +341,7 @@ class _Run:
                 read.exam,
                 read.reading,
                 settings=self.settings,
+                site=self.site,
                 show_ids=self.options.show_ids,
                 files=self.files,
             )
@@ -372,7 +378,7 @@ class _Run:
             on_step(Step(self.tried, len(self.found.exams), source.exam_id, problem, there))
 
     def _count(self, reading: Reading, seconds: Mapping[str, float], *, take_seconds: bool = True) -> None:
-        self.summaries.append(summarise(reading))
+        self.summaries.append(summarise(reading, site=self.site))
         self.failures += [
             Failure("file", reading.exam_id, name, reason, label=reading.label) for name, reason in reading.left_out
         ]

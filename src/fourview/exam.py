@@ -326,6 +326,8 @@ class ImageReading:
 
     best_centre  (row, col) in the crop frame: the middle of the window before jitter
     score        only from single-image models
+    features     (members x features,) float32, what the columns made of it, the mean over windows; None where
+                 they were not kept, or a member drew no window of it
     """
 
     name: str
@@ -337,6 +339,7 @@ class ImageReading:
     pixel_mode: PixelMode
     heatmap: Heatmap | None = None
     score: Score | None = None
+    features: NDArray[np.float32] | None = None
     decisions: tuple[Decision, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -352,7 +355,6 @@ class Reading:
     warnings       of the exam and its images
     engine         what ran the networks, e.g. "openvino 2026.4.1 on cpu"
     precision      of their arithmetic, "fp32" or "bf16"
-    populations    per member, what its scores are calibrated for; None: they only rank
     seconds        time per stage
     """
 
@@ -373,7 +375,6 @@ class Reading:
     left_out: tuple[tuple[str, str], ...] = ()
     engine: str = ""
     precision: Precision = "fp32"
-    populations: tuple[str | None, ...] = (None,)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -41,6 +41,26 @@ def read_heads(
                 yield HeadScore(member, window, head.name, names, side, finding, p, views)
 
 
+def mean_features(windows: Sequence[Mapping[int, NDArray[np.float32]]]) -> dict[int, NDArray[np.float32]]:
+    """(features,) per image, by its place: the mean over the windows that show it.
+
+    windows  per window, the features of the images by their places
+    """
+    shown: dict[int, list[NDArray[np.float32]]] = defaultdict(list)
+    for window in windows:
+        for place, vector in window.items():
+            shown[place].append(vector)
+    return {
+        place: np.stack(vectors).mean(axis=0, dtype=np.float64).astype(np.float32) for place, vectors in shown.items()
+    }
+
+
+def join_features(members: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    """The features of one image, one member's after the other's; None if a member did not see it in any window."""
+    seen = [vector for vector in members if vector is not None]
+    return np.concatenate(seen) if len(seen) == len(members) else None
+
+
 def _ask(
     network: WiredNetwork, head: Head, vectors: Mapping[str, NDArray[np.float32]]
 ) -> Iterator[tuple[Side, Finding, float]]:

@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from fourview.calibration import OperatingPoint
 from fourview.evaluate.proportion import wilson
 from fourview.exam import FINDINGS, Exam, Finding, PixelMode, Precision, Reading, Score, SetupError
 from fourview.prepare import PreparedExam
 from fourview.screen import Screener
-from fourview.weights.card import OperatingPoint
 from fourview.whole_files import write_whole
 
 
@@ -94,10 +94,6 @@ class PrecisionComparison:
     @property
     def marks(self) -> tuple[str, ...]:
         return self.full.marks
-
-    @property
-    def populations(self) -> tuple[str | None, ...]:
-        return self.full.populations
 
     @property
     def unit(self) -> Literal["breast", "image"]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
-from fourview.exam import FINDINGS, Finding, HeadScore, Score, Side
-from fourview.weights.card import Calibration
+from fourview.exam import FINDINGS, HeadScore, Score, Side
 
 
-def mean_score(heads: Sequence[HeadScore], side: Side, calibrations: Sequence[Calibration | None]) -> Score | None:
+def mean_score(heads: Sequence[HeadScore], side: Side) -> Score | None:
     """The mean over heads, then windows, then members, and how much windows and members differ.
 
-    calibrations  of each member, applied to the member's mean; None leaves it as it is
     Returns None if no head spoke about this side. Method: Wu et al. 2019, test-time augmentation and ensembles.
     """
     own = [h for h in heads if h.side is side]
@@ -29,7 +26,7 @@ def mean_score(heads: Sequence[HeadScore], side: Side, calibrations: Sequence[Ca
         for member in dict.fromkeys(h.member for h in own):
             chosen = [h for h in own if h.finding == finding and h.member == member]
             windows = np.array([_mean_over_heads(group) for group in _by(chosen, "window")])
-            members.append(_calibrate(float(windows.mean()), calibrations[member], finding))
+            members.append(float(windows.mean()))
             spreads.append(float(windows.std()))
         numbers[finding] = float(np.minimum(1.0, np.mean(members)))  # NaN stays NaN and is refused by Score
         numbers[f"{finding}_sd_windows"] = float(np.mean(spreads))
@@ -49,11 +46,3 @@ def _by(heads: Sequence[HeadScore], key: Literal["window", "head"]) -> list[list
 def _mean_over_heads(heads: Sequence[HeadScore]) -> float:
     """Every head counts the same, however many images its views have."""
     return float(np.mean([np.mean([h.p for h in group]) for group in _by(heads, "head")]))
-
-
-def _calibrate(p: float, calibration: Calibration | None, finding: Finding) -> float:
-    if calibration is None:
-        return p
-    platt = calibration.benign if finding == "benign" else calibration.malignant
-    clipped = min(max(p, 1e-7), 1 - 1e-7)
-    return 1 / (1 + math.exp(-(platt.slope * math.log(clipped / (1 - clipped)) + platt.intercept)))

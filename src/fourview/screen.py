@@ -35,7 +35,7 @@ from fourview.exam import (
     Side,
     View,
 )
-from fourview.heads import read_heads
+from fourview.heads import join_features, mean_features, read_heads
 from fourview.heatmap import PatchGrid, slide_patches, spread_over_pixels
 from fourview.networks.exam import WiredNetwork
 from fourview.prepare import Prepared, PreparedExam, mark_images, prepare_exam
@@ -182,12 +182,6 @@ class Screener:
         return "image" if wiring == "single-image" else "breast"
 
     @property
-    def populations(self) -> tuple[str | None, ...]:
-        """Per member, what its scores are calibrated for; None: they only rank."""
-        calibrations = [member.card.calibration for member in self.members]
-        return tuple(None if c is None else c.population for c in calibrations)
-
-    @property
     def marks(self) -> tuple[str, ...]:
         """Reasons to distrust every reading of these weights."""
         texts = {
@@ -222,16 +216,17 @@ class Screener:
         for number, images in enumerate(prepared.images):
             groups.setdefault(images, []).append(number)
         heads: list[HeadScore] = []
+        features: dict[tuple[int, str], Array] = {}
         shown: list[tuple[tuple[Prepared, ...], list[Heatmap]]] = []
         for images, numbers in groups.items():
             maps = self._read_patches(images, numbers, clock)
-            found, heatmaps = self.read_images(images, numbers, maps, clock)
+            found, heatmaps = self.read_images(images, numbers, maps, clock, kept=features)
             heads += found
             shown.append((images, heatmaps))
         heads.sort(key=lambda head: head.member)
         best = max(shown, key=lambda group: (len(group[1]) > 0, len(group[0])))
         with clock.stage("collect"):
-            return self._collect(exam, *best, heads, clock.seconds)
+            return self._collect(exam, *best, heads, features=features, seconds=clock.seconds)
 
     def _read_patches(
         self, images: Sequence[Prepared], numbers: Sequence[int], clock: _Clock
@@ -257,12 +252,15 @@ class Screener:
         numbers: Sequence[int],
         maps: Mapping[str, Sequence[Callable[[Finding], Array]]],
         clock: _Clock | None = None,
+        *,
+        kept: dict[tuple[int, str], Array] | None = None,
     ) -> tuple[list[HeadScore], list[Heatmap]]:
         """What the heads of some members say about every window; and the heatmaps of the images, if any.
 
         images   that these members see
         numbers  of the members
         maps     per patch network, per image: finding -> (rows, cols) in the crop frame
+        kept     filled with the features of each (member, image name), the mean over its windows
 
         Image by image, so that only one image's maps are in memory.
         """
@@ -290,6 +288,9 @@ class Screener:
                 network = self.members[number].network
                 for window in range(len(windows)):
                     heads += read_heads(network, images, features[number, window], member=number, window=window)
+                if kept is not None:
+                    means = mean_features([features[number, window] for window in range(len(windows))])
+                    kept |= {(number, images[place].mammogram.name): vector for place, vector in means.items()}
         return heads, heatmaps
 
     def _draw_windows(self, member: Member, images: Sequence[Prepared]) -> list[dict[int, Placement]]:
@@ -345,15 +346,17 @@ class Screener:
         prepared: Sequence[Prepared],
         heatmaps: Sequence[Heatmap],
         heads: Sequence[HeadScore],
+        *,
+        features: Mapping[tuple[int, str], Array],
         seconds: Mapping[str, float],
     ) -> Reading:
         """The reading: means of what the heads said, and everything in source pixels."""
-        calibrations = [m.card.calibration for m in self.members]
         images = []
         for place, image in enumerate(prepared):
             mammogram = image.mammogram
             own = [h for h in heads if h.images == (mammogram.name,)]
-            score = mean_score(own, mammogram.view.side, calibrations) if self.unit == "image" else None
+            vectors = [features.get((number, mammogram.name)) for number in range(len(self.members))]
+            score = mean_score(own, mammogram.view.side) if self.unit == "image" else None
             images.append(
                 ImageReading(
                     name=mammogram.name,
@@ -365,6 +368,7 @@ class Screener:
                     pixel_mode=mammogram.pixel_mode,
                     heatmap=heatmaps[place] if heatmaps else None,
                     score=score,
+                    features=join_features(vectors),
                     decisions=mammogram.decisions,
                     warnings=mammogram.warnings + image.crop.warnings,
                 )
@@ -375,8 +379,8 @@ class Screener:
             patient_key=exam.patient_key,
             label=exam.label,
             unit=self.unit,
-            left=mean_score(heads, Side.LEFT, calibrations),
-            right=mean_score(heads, Side.RIGHT, calibrations),
+            left=mean_score(heads, Side.LEFT),
+            right=mean_score(heads, Side.RIGHT),
             images=tuple(images),
             heads=tuple(heads),
             model=self.name,
@@ -388,7 +392,6 @@ class Screener:
             left_out=exam.left_out,
             engine=self.engine,
             precision=self.precision,
-            populations=self.populations,
             seconds=dict(seconds),
         )
 

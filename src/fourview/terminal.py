@@ -20,8 +20,11 @@ from fourview.exam import FINDINGS
 from fourview.report.meaning import RESEARCH_ONLY, in_words, what_numbers_mean
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fourview.batch import BatchResult, Step
     from fourview.precision import PrecisionComparison
+    from fourview.report.document import Document
 
 ROWS = 20  # of the closing table; readings.csv has all
 _WIDTH_IN_FILES = 120  # columns, where the output is no terminal
@@ -159,6 +162,17 @@ def show_precision(console: Console, comparison: PrecisionComparison) -> None:
     if not crossings:
         console.print("The cards name no operating point, so nothing can be said about decisions.")
     console.print("Every probability: precision.csv. The readings in the other files are those in fp32.")
+
+
+def show_document(console: Console, document: Document, out: Path) -> None:
+    """The end of `fourview evaluate` and its like: the headline, what to know before using it, where all of it lies."""
+    for estimate in document.headline:
+        console.print(escape(str(estimate)), soft_wrap=True)
+    own = [warning for estimate in document.headline for warning in estimate.warnings]
+    for warning in dict.fromkeys((*document.warnings, *own)):
+        console.print(f"[bold yellow]ATTENTION:[/] {escape(warning)}", soft_wrap=True)
+    console.print(f"Output: {escape(str(out))} (report.html, results.json, estimates.csv, plots/)", soft_wrap=True)
+    console.print(f"[bold]{RESEARCH_ONLY}.[/]")
 
 
 def _table(result: BatchResult) -> Table:

@@ -24,7 +24,7 @@ def test_units_that_repeat_within_clusters_add_no_certainty() -> None:
     naive = proportion(np.repeat(hits, 2))
     assert (twice.low, twice.high) == pytest.approx((once.low, once.high), abs=0.002)
     assert naive.high - naive.low < 0.75 * (once.high - once.low)
-    assert "design effect 2.0" in twice.method
+    assert "effective sample size" in twice.method
     assert (twice.n, twice.clusters) == (200, 100)
 
 

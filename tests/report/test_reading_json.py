@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from fourview.calibration import SiteCalibration
 from fourview.exam import Exam, Reading, SetupError, View
 from fourview.report.reading_json import hash_settings, image_keys, load_reading, reading_to_json
 from tests.fake_screener import FakeScreener, small_exam
+from tests.test_calibration import a_calibration
 
 SETTINGS = {"jitter": 10, "seed": 0, "pixels": None}
 
@@ -47,9 +49,10 @@ def test_a_second_image_of_a_view_gets_a_number_and_never_its_own_name() -> None
     ("text", "says"),
     [
         ("", "damaged"),
-        ("[]", "need 'fourview reading 2'"),
+        ("[]", "need 'fourview reading 3'"),
         ('{"format": "fourview reading 99"}', "'fourview reading 99'"),
-        ('{"format": "fourview reading 2"}', "damaged"),
+        ('{"format": "fourview reading 2"}', "another version of fourview wrote it; read the exams again"),
+        ('{"format": "fourview reading 3"}', "damaged"),
     ],
 )
 def test_another_layout_or_a_damaged_file_is_refused(tmp_path: Path, text: str, says: str) -> None:
@@ -85,6 +88,25 @@ def test_the_file_is_standard_json_with_boxes_in_source_pixels(tmp_path: Path) -
     }
     assert record["breasts"]["R"]["malignant"] == reading.breasts["R"].malignant
     assert len(record["heads"]) == 16
+
+
+@pytest.mark.parametrize("unit", ["breast", "image"])
+def test_calibrated_numbers_are_written_with_both_prevalences_and_the_points_reached(unit: str) -> None:
+    reading = FakeScreener(unit=unit).read(small_exam())
+    point = a_calibration().operating_points[0]
+    scores = [image.score for image in reading.images] if unit == "image" else [*reading.breasts.values()]
+    threshold = max(score.malignant for score in scores)  # reached by one
+    points = (point.model_copy(update={"threshold": threshold, "unit": unit}),)
+    site = SiteCalibration(a_calibration(unit=unit, operating_points=points), {"malignant": 0.005})
+    assert json.loads(reading_to_json(reading, SETTINGS))["calibrated"] is None
+    record = json.loads(reading_to_json(reading, SETTINGS, site=site))["calibrated"]
+    assert record["prevalence"] == {"malignant": 0.005}
+    assert record["fitted_prevalence"] == {"malignant": 0.1}
+    assert list(record["p"]) == (["L", "R"] if unit == "breast" else list(image_keys(reading)))
+    assert [*record["p"].values()] == [site.calibrate(score) for score in scores]
+    (written,) = record["operating_points"]
+    assert (written["name"], written["threshold"]) == ("recall", threshold)
+    assert written["reached"] == [[*record["p"]][[s.malignant for s in scores].index(threshold)]]
 
 
 def _plain(value: object) -> object:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
+import pytest
 
+from fourview.calibration import SiteCalibration
 from fourview.exam import Reading, Score, Side, View
 from fourview.report.readings import Failure, summarise, write_tables
 from tests.fake_screener import MARK, FakeScreener, small_exam
+from tests.test_calibration import a_calibration
 
 CALL = {"model": "fake", "weights_hash": "feed", "unit": "breast", "order": []}
 
@@ -33,6 +37,17 @@ def test_readings_has_one_row_per_breast_with_full_precision(tmp_path: Path) -> 
     assert table.row(0)[5:11] == (0.01, 0.02, 0.03, 0.04, "L-CC L-MLO", "a.dcm; b.dcm")
     assert table["marks"].to_list() == [MARK, MARK]
     assert table["status"].to_list() == ["read", "read"]
+
+
+def test_calibrated_numbers_are_columns_of_their_own_after_the_raw_ones(tmp_path: Path) -> None:
+    site = SiteCalibration(a_calibration(), {"malignant": 0.005})
+    summary = summarise(_reading(Score(0.5, 0.25), None), site=site)
+    write_tables(tmp_path, [summary], [], calibrated=site.findings, **CALL)
+    table = pl.read_csv(tmp_path / "readings.csv")
+    assert table.columns[3:6] == ["p_benign", "p_malignant", "p_malignant_calibrated"]
+    odds = (0.25 / 0.75) ** 0.5 * math.exp(-2) * (0.005 / 0.995) / (0.1 / 0.9)
+    assert table["p_malignant"].to_list() == [0.25]
+    assert table["p_malignant_calibrated"].to_list() == [pytest.approx(odds / (1 + odds))]
 
 
 def test_single_image_readings_have_one_row_per_image(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ negatives decide, the derivative says half the truth (checked against resampling
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fourview.evaluate.estimate import Estimate, logit_interval
+from fourview.evaluate.resample import cluster_bootstrap
 from fourview.evaluate.table import check_scores, check_truth, few_units, number_clusters
 from fourview.exam import SetupError
 
 Floats = NDArray[np.float64]
-RESAMPLES, RESAMPLES_OF_MANY, MANY = 2000, 200, 100_000
-SEED = 0
 
 
 def average_precision(
@@ -58,13 +57,19 @@ def average_precision(
         low, high = logit_interval(value, se) if se > 0 else (math.nan, math.nan)
         method = f"infinitesimal jackknife, {kind}, logit; as in this table"
     else:
-        value = _at_prevalence(curve, np.ones(len(yes)), prevalence)
-        resampled = list(_resample(curve, numbers, clusters, prevalence))
-        se = float(np.std(resampled, ddof=1))
+        value = _weighted(curve, np.ones(len(yes)), prevalence)
+        resampled = cluster_bootstrap(yes, numbers, lambda times: _weighted(curve, times, prevalence))[:, 0]
+        se = float(resampled.std(ddof=1))
         low, high = (float(p) for p in np.percentile(resampled, (2.5, 97.5)))
         method = f"bootstrap of {len(resampled)}, {kind}, percentiles; at a prevalence of {prevalence:g}"
     positives = int(yes.sum())
-    return Estimate(name, value, low, high, se, len(yes), positives, clusters, unit, method, few_units(yes))
+    return Estimate(name, value, low, high, se, len(yes), positives, clusters, unit, method, few_units(yes, numbers))
+
+
+def weighted_average_precision(yes: NDArray[np.bool_], scores: Floats) -> Callable[[Floats], float]:
+    """The average precision as a function of how often each unit counts, for resampling; sorts once."""
+    curve = _Curve.draw(yes, scores)
+    return lambda times: _weighted(curve, times, None)
 
 
 def trapezoid_pr_area(truth: ArrayLike, scores: ArrayLike) -> float:
@@ -115,25 +120,13 @@ def _measure(c: _Curve) -> tuple[float, Floats]:
     return value, influence
 
 
-def _at_prevalence(c: _Curve, weights: Floats, prevalence: float) -> float:
+def _weighted(c: _Curve, weights: Floats, prevalence: float | None) -> float:
     """The average precision with units counted `weights` times (in the table's order), classes mixed anew."""
     ordered = weights[c.order]
     yes, no = ordered * c.yes, ordered * ~c.yes
     last = c.all.astype(np.int64) - 1
-    a = prevalence * np.cumsum(yes)[last] / yes.sum()
-    b = (1 - prevalence) * np.cumsum(no)[last] / no.sum()
+    share = float(yes.sum() / ordered.sum()) if prevalence is None else prevalence
+    a = share * np.cumsum(yes)[last] / yes.sum()
+    b = (1 - share) * np.cumsum(no)[last] / no.sum()
     precision = a[c.yes] / np.maximum(a[c.yes] + b[c.yes], np.finfo(np.float64).tiny)
     return float(precision @ yes[c.yes] / yes.sum())
-
-
-def _resample(c: _Curve, numbers: NDArray[np.int64], clusters: int, prevalence: float) -> Iterator[float]:
-    """The same on clusters drawn with replacement; draws without both classes are drawn again."""
-    rng = np.random.default_rng(SEED)
-    found = 0
-    table_yes = np.empty(len(c.yes), np.bool_)
-    table_yes[c.order] = c.yes
-    while found < (RESAMPLES if len(c.yes) <= MANY else RESAMPLES_OF_MANY):
-        weights = np.bincount(rng.integers(0, clusters, clusters), minlength=clusters)[numbers].astype(np.float64)
-        if weights[table_yes].sum() > 0 and weights[~table_yes].sum() > 0:
-            found += 1
-            yield _at_prevalence(c, weights, prevalence)

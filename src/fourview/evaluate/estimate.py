@@ -19,6 +19,7 @@ class Estimate:
     unit       "breast", "image", "exam", "patient"
     method     of the interval
     warnings   why the interval may not hold
+    p          of a difference: the two-sided p value of none; NaN where it has no variance. None: not a difference
     """
 
     name: str
@@ -32,20 +33,25 @@ class Estimate:
     unit: str
     method: str
     warnings: tuple[str, ...] = ()
+    p: float | None = None
 
     def __str__(self) -> str:
+        value, low, high = (f"{round(x, 3) + 0.0:.3f}" for x in (self.value, self.low, self.high))  # never -0.000
+        interval = "no interval" if math.isnan(self.low) else f"95 % {low} to {high}"
         return (
-            f"{self.name} {self.value:.3f} (95 % {self.low:.3f} to {self.high:.3f}; {self.n} {self.unit}s, "
-            f"{self.positives} positive, {self.clusters} clusters; {self.method})"
+            f"{self.name} {value} ({interval}; {self.n} {self.unit}s, {self.positives} positive, {self.clusters} "
+            f"clusters; {self.method})"
         )
 
 
-def logit_interval(value: float, se: float) -> tuple[float, float]:
+def logit_interval(value: float, se: float, *, quantile: float = Z_95) -> tuple[float, float]:
     """A 95 % interval of a share, symmetric on the logit scale, so that it stays within 0 and 1.
+
+    quantile  the 97.5th percentile to go by: the normal distribution's, or Student's t where few units gave the se
 
     NaN where the value is 0 or 1, or where the standard error is unknown: there is no variance to go by.
     """
     if not 0 < value < 1 or not math.isfinite(se):
         return math.nan, math.nan
-    centre, half = math.log(value / (1 - value)), Z_95 * se / (value * (1 - value))
+    centre, half = math.log(value / (1 - value)), quantile * se / (value * (1 - value))
     return 1 / (1 + math.exp(-(centre - half))), 1 / (1 + math.exp(-(centre + half)))

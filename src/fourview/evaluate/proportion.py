@@ -57,5 +57,5 @@ def proportion(
         design = n / clusters
     low, high = wilson(share, n / design)
     se = math.sqrt(share * (1 - share) * design / n)
-    method = f"Wilson, clustered (design effect {design:.2f})"
+    method = "Wilson at the effective sample size, clustered"
     return Estimate(name, share, low, high, se, n, k, clusters, unit, method)

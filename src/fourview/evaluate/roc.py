@@ -2,7 +2,9 @@
 
 Methods. DeLong, DeLong and Clarke-Pearson 1988, computed from midranks (Sun and Xu 2014); Obuchowski 1997 for
 clustered data: sums of DeLong's components within clusters, and their covariance between positives and negatives of
-one cluster. With one unit per cluster the two are the same.
+one cluster. With one unit per cluster the two are the same. The interval of one area uses Student's t with clusters
+minus 1 degrees of freedom (as Cameron and Miller 2015 for regression), counting those that hold the rarer class, since
+the variance is only as well known as they are many. docs/statistics.md has what this covers, and what without it.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 
 from fourview.evaluate.estimate import Z_95, Estimate, logit_interval
-from fourview.evaluate.table import check_scores, check_truth, few_units, number_clusters
+from fourview.evaluate.table import check_scores, check_truth, count_rarer, few_units, number_clusters
 from fourview.exam import SetupError
 
 Method = Literal["clustered", "delong"]
@@ -29,6 +32,7 @@ class RocCurves:
     areas       (scores,)
     covariance  (scores, scores)
     n, positives, clusters  what was counted
+    rarer       clusters (or independent units) that hold the rarer class
     warnings    where intervals are known to fail
     """
 
@@ -37,6 +41,7 @@ class RocCurves:
     n: int
     positives: int
     clusters: int
+    rarer: int
     method: Method
     warnings: tuple[str, ...] = ()
 
@@ -61,10 +66,12 @@ class RocCurves:
         if cluster is None:
             m, n = of_positives.shape[1], of_negatives.shape[1]
             covariance = _covariance(of_positives) / m + _covariance(of_negatives) / n
-            return cls(areas, covariance, len(yes), m, len(yes), "delong", few_units(yes))
+            return cls(areas, covariance, len(yes), m, len(yes), min(m, n), "delong", few_units(yes))
         numbers = number_clusters(cluster, len(yes))
         covariance, clusters = _clustered_covariance(yes, of_positives, of_negatives, areas, numbers)
-        return cls(areas, covariance, len(yes), int(yes.sum()), clusters, "clustered", few_units(yes))
+        rarer, _ = count_rarer(yes, numbers)
+        warnings = few_units(yes, numbers)
+        return cls(areas, covariance, len(yes), int(yes.sum()), clusters, rarer, "clustered", warnings)
 
 
 def auc(
@@ -75,7 +82,7 @@ def auc(
     unit: str = "breast",
     name: str = "AUC",
 ) -> Estimate:
-    """The area under the ROC curve of one score with its 95 % interval on the logit scale.
+    """The area under the ROC curve of one score with its 95 % interval, Student's t on the logit scale.
 
     See RocCurves.measure. Without `cluster`, every unit counts as a woman of her own, and the method says so.
     """
@@ -83,10 +90,12 @@ def auc(
     if len(curves.areas) != 1:
         raise SetupError(f"found {len(curves.areas)} scores; need one (compare several with auc_difference)")
     value, se = float(curves.areas[0]), math.sqrt(max(0.0, float(curves.covariance[0, 0])))
-    low, high = logit_interval(value, se)
+    degrees = max(1, curves.rarer - 1)
+    low, high = logit_interval(value, se, quantile=float(stdtrit(degrees, 0.975))) if se > 0 else (math.nan, math.nan)
     warnings = curves.warnings
     if math.isnan(low):
-        warnings += ("the classes are separated without an error: no interval can be given",)
+        why = "there is no variance to go by" if 0 < value < 1 else "the classes are separated without an error"
+        warnings += (f"{why}: no interval can be given",)
     return Estimate(
         name,
         value,
@@ -97,9 +106,25 @@ def auc(
         curves.positives,
         curves.clusters,
         unit,
-        _describe(curves, "logit"),
+        _describe(curves, f"logit, t with {degrees} degrees of freedom"),
         warnings,
     )
+
+
+def delong_auc(truth: ArrayLike, scores: ArrayLike, *, unit: str = "breast", name: str = "AUC (DeLong)") -> Estimate:
+    """The area with DeLong's interval as it is usually reported: Wald, cut at 0 and 1, every unit a woman of her own.
+
+    For comparison with other reports: it covers less than it says (docs/statistics.md). See RocCurves.measure.
+    """
+    curves = RocCurves.measure(truth, scores)
+    if len(curves.areas) != 1:
+        raise SetupError(f"found {len(curves.areas)} scores; need one")
+    value, se = float(curves.areas[0]), math.sqrt(max(0.0, float(curves.covariance[0, 0])))
+    low, high = max(0.0, value - Z_95 * se), min(1.0, value + Z_95 * se)
+    if not se > 0:
+        low = high = math.nan
+    n, positives = curves.n, curves.positives
+    return Estimate(name, value, low, high, se, n, positives, n, unit, _describe(curves, "Wald"), curves.warnings)
 
 
 def auc_difference(
@@ -110,8 +135,8 @@ def auc_difference(
     cluster: Sequence[Any] | NDArray[Any] | None = None,
     unit: str = "breast",
     name: str = "AUC difference",
-) -> tuple[Estimate, float]:
-    """first minus second on the same units, with its 95 % interval, and the two-sided p value of no difference.
+) -> Estimate:
+    """first minus second on the same units, with its 95 % interval and the two-sided p value of no difference.
 
     The p value is NaN where the two scores rank all units alike, so that the difference has no variance.
     """
@@ -120,7 +145,7 @@ def auc_difference(
     c = curves.covariance
     se = math.sqrt(max(0.0, float(c[0, 0] + c[1, 1] - 2 * c[0, 1])))
     p = math.erfc(abs(difference) / se / math.sqrt(2)) if se > 0 else math.nan
-    estimate = Estimate(
+    return Estimate(
         name,
         difference,
         difference - Z_95 * se,
@@ -132,8 +157,8 @@ def auc_difference(
         unit,
         f"paired, {_describe(curves, 'Wald')}",
         curves.warnings,
+        p,
     )
-    return estimate, p
 
 
 def _describe(curves: RocCurves, scale: str) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fourview.exam import SetupError
 
-FEW = 60  # positives (or negatives) below which intervals were seen to cover less than they say
+FEW = 60  # women with positives (or with negatives) below which intervals were seen to cover less: docs/statistics.md
 
 
 def check_truth(truth: ArrayLike) -> NDArray[np.bool_]:
@@ -42,8 +42,21 @@ def number_clusters(cluster: Sequence[Any] | NDArray[Any], n: int) -> NDArray[np
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
-def few_units(yes: NDArray[np.bool_]) -> tuple[str, ...]:
-    """A warning where positives or negatives are so few that intervals cover less than they say."""
-    positives, negatives = int(yes.sum()), int((~yes).sum())
-    few, which = min((positives, "positives"), (negatives, "negatives"))
-    return () if few >= FEW else (f"only {few} {which}: with fewer than {FEW}, 95 % intervals were seen to cover less",)
+def count_rarer(yes: NDArray[np.bool_], numbers: NDArray[np.int64] | None = None) -> tuple[int, str]:
+    """How many clusters hold the rarer class, and in words what was counted: the table is as informative as these.
+
+    numbers  (units,) of the clusters; None: every unit is one
+    """
+    counts = []
+    for which, of_class in (("positives", yes), ("negatives", ~yes)):
+        units = int(of_class.sum())
+        held_by = units if numbers is None else len(np.unique(numbers[of_class]))
+        counts.append((held_by, which if held_by == units else f"clusters with {which}"))
+    return min(counts, key=lambda count: count[0])
+
+
+def few_units(yes: NDArray[np.bool_], numbers: NDArray[np.int64] | None = None) -> tuple[str, ...]:
+    """A warning where the clusters that hold positives (or negatives) are so few that intervals cover less than they
+    say. See count_rarer."""
+    few, what = count_rarer(yes, numbers)
+    return () if few >= FEW else (f"only {few} {what}: with fewer than {FEW}, 95 % intervals were seen to cover less",)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fourview.calibration import SiteCalibration
 from fourview.exam import FINDINGS, Box, Exam, Heatmap, Mammogram, Reading, SetupError
 from fourview.report.contact_sheet import draw_thumbnail
 from fourview.report.overlay import draw_overlay
@@ -28,17 +29,20 @@ def write_exam_folder(
     reading: Reading,
     *,
     settings: Settings,
+    site: SiteCalibration | None = None,
     show_ids: bool = False,
     files: Files = "all",
 ) -> None:
     """The folder of one exam that was read.
 
+    site   adds calibrated numbers
     files  "all"; or "readings": only reading.json
 
     reading.json                            everything that the reading says
     exam.html                               the page: images as they are hung, heatmaps, readings, decisions
     heatmap_<finding>_<view>.png            16-bit grey, the size of the source image: round(p * 65535)
     heatmaps.npz                            float32, the crop only: see load_heatmaps
+    features.npz                            float32, what the columns made of each image: see load_features
     overlay_<view>.png, thumbnail_<view>.png  pictures for people
 
     A view's second image is called <view>_2 and so on. Raises OSError; then the folder is not there.
@@ -46,9 +50,11 @@ def write_exam_folder(
     with whole_folder(folder) as part:
         if files == "all":
             _write_pictures(part, exam, reading)
-            page = draw_exam_page(exam, reading, settings=settings, versions=package_versions(), show_ids=show_ids)
+            page = draw_exam_page(
+                exam, reading, settings=settings, site=site, versions=package_versions(), show_ids=show_ids
+            )
             (part / "exam.html").write_text(page, encoding="utf-8")
-        (part / "reading.json").write_text(reading_to_json(reading, settings, show_ids=show_ids))
+        (part / "reading.json").write_text(reading_to_json(reading, settings, site=site, show_ids=show_ids))
 
 
 def _write_pictures(part: Path, exam: Exam, reading: Reading) -> None:
@@ -68,6 +74,13 @@ def _write_pictures(part: Path, exam: Exam, reading: Reading) -> None:
                 (part / f"heatmap_{finding}_{key}.png").write_bytes(png_bytes(full))
         (part / f"overlay_{key}.png").write_bytes(png_bytes(draw_overlay(mammogram, image, reading)))
         (part / f"thumbnail_{key}.png").write_bytes(png_bytes(draw_thumbnail(mammogram, image)))
+    features = {
+        key: image.features
+        for key, image in zip(image_keys(reading), reading.images, strict=True)
+        if image.features is not None
+    }
+    if features:
+        np.savez(part / "features.npz", **features)  # type: ignore[arg-type] # numpy types allow_pickle only
     if arrays:
         np.savez_compressed(part / "heatmaps.npz", **arrays)  # type: ignore[arg-type] # numpy types allow_pickle only
 
@@ -90,6 +103,21 @@ def load_heatmaps(folder: Path) -> dict[str, Heatmap]:
             keys = [name.removesuffix("_box") for name in arrays.files if name.endswith("_box")]
             return {key: _load_heatmap(arrays, key) for key in keys}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise SetupError(f"{file}: damaged ({type(error).__name__}); remove its folder") from error
+
+
+def load_features(folder: Path) -> dict[str, NDArray[np.float32]]:
+    """The features of an exam folder's images by image ("L-CC", "L-CC_2" ...), (members x features,) each.
+
+    Empty for a run that kept none. Raises SetupError if the file is damaged.
+    """
+    file = folder / "features.npz"
+    if not file.exists():
+        return {}
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            return {key: np.asarray(arrays[key], np.float32) for key in arrays.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise SetupError(f"{file}: damaged ({type(error).__name__}); remove its folder") from error
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fourview.calibration import SiteCalibration
 from fourview.exam import (
     Box,
     Decision,
@@ -26,7 +27,7 @@ from fourview.exam import (
     View,
 )
 
-FORMAT = "fourview reading 2"
+FORMAT = "fourview reading 3"
 Settings = Mapping[str, str | int | float | bool | None]
 
 
@@ -57,8 +58,13 @@ def image_keys(reading: Reading) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def reading_to_json(reading: Reading, settings: Settings, *, show_ids: bool = False) -> str:
-    """The text of reading.json. The study id or name (`label`) is in it only with show_ids."""
+def reading_to_json(
+    reading: Reading, settings: Settings, *, site: SiteCalibration | None = None, show_ids: bool = False
+) -> str:
+    """The text of reading.json. The study id or name (`label`) is in it only with show_ids.
+
+    site  adds calibrated numbers and the operating points that were reached
+    """
     record = {
         "format": FORMAT,
         "status": "read",
@@ -70,10 +76,10 @@ def reading_to_json(reading: Reading, settings: Settings, *, show_ids: bool = Fa
         "unit": reading.unit,
         "engine": reading.engine,
         "precision": reading.precision,
-        "populations": list(reading.populations),
         "members": reading.members,
         "windows": reading.windows,
         "breasts": {side.value: _score_record(score) for side, score in reading.breasts.items()},
+        "calibrated": None if site is None else _calibrated_record(reading, site),
         "images": [
             {"key": key, **_image_record(image)} for key, image in zip(image_keys(reading), reading.images, strict=True)
         ],
@@ -98,12 +104,38 @@ def load_reading(path: Path) -> SavedReading:
         record = json.loads(file.read_bytes())
         found = record["format"] if isinstance(record, dict) else type(record).__name__
         if found != FORMAT:
-            raise SetupError(f"{file}: found layout {found!r}, need {FORMAT!r}")
+            raise SetupError(
+                f"{file}: found layout {found!r}, need {FORMAT!r}: another version of fourview wrote it; "
+                "read the exams again into a new folder"
+            )
         return SavedReading(_reading(record), record["settings"])
     except FileNotFoundError as error:
         raise SetupError(f"{file}: no such file, need a reading.json that `fourview screen` wrote") from error
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         raise SetupError(f"{file}: damaged ({type(error).__name__}: {error}); remove its folder") from error
+
+
+def _calibrated_record(reading: Reading, site: SiteCalibration) -> dict[str, Any]:
+    """Per breast, or per image where the model reads single images, what the calibration makes of the scores."""
+    scores: dict[str, Score] = {side.value: score for side, score in reading.breasts.items()}
+    if reading.unit == "image":
+        images = zip(image_keys(reading), reading.images, strict=True)
+        scores = {key: image.score for key, image in images if image.score is not None}
+    return {
+        "calibration": site.calibration.calibration_hash,
+        "prevalence": dict(site.prevalence),
+        "fitted_prevalence": {finding: site.calibration.findings[finding].prevalence for finding in site.findings},
+        "p": {key: site.calibrate(score) for key, score in scores.items()},
+        "operating_points": [
+            {
+                "name": point.name,
+                "finding": point.finding,
+                "threshold": point.threshold,
+                "reached": [key for key, score in scores.items() if point.reached(score)],
+            }
+            for point in site.calibration.operating_points
+        ],
+    }
 
 
 def _score_record(score: Score) -> dict[str, Any]:
@@ -157,7 +189,6 @@ def _reading(record: dict[str, Any]) -> Reading:
         warnings=tuple(record["warnings"]),
         engine=record["engine"],
         precision=record["precision"],
-        populations=tuple(record["populations"]),
         left_out=tuple((left_out["name"], left_out["reason"]) for left_out in record["left_out"]),
         seconds=record["seconds"],
     )

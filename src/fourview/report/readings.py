@@ -8,7 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from fourview.exam import Reading, Score, Side, View, join_reasons
+from fourview.calibration import SiteCalibration
+from fourview.exam import Finding, Reading, Score, Side, View, join_reasons
 from fourview.report.reading_json import image_keys
 from fourview.whole_files import write_whole
 
@@ -70,12 +71,15 @@ class Summary:
     upstream: tuple[str, str, str, str]
 
 
-def summarise(reading: Reading) -> Summary:
-    """The rows of one exam: per breast, or per image where the model reads single images."""
+def summarise(reading: Reading, *, site: SiteCalibration | None = None) -> Summary:
+    """The rows of one exam: per breast, or per image where the model reads single images.
+
+    site  adds calibrated numbers, p_malignant_calibrated and p_benign_calibrated
+    """
     if reading.unit == "image":
-        rows = [_row(reading, image.score, image.view) for image in reading.images if image.score is not None]
+        rows = [_row(reading, image.score, image.view, site) for image in reading.images if image.score is not None]
     else:
-        rows = [_row(reading, score, side) for side, score in reading.breasts.items()]
+        rows = [_row(reading, score, side, site) for side, score in reading.breasts.items()]
     left, right = reading.left, reading.right
     p = (left and left.benign, right and right.benign, left and left.malignant, right and right.malignant)
     a, b, c, d = ("" if value is None else f"{value:.4f}" for value in p)
@@ -92,6 +96,7 @@ def write_tables(
     weights_hash: str,
     unit: str,
     order: Sequence[str],
+    calibrated: Sequence[Finding] = (),
     show_ids: bool = False,
 ) -> None:
     """The three tables in the folder `out`, each whole or not at all.
@@ -99,16 +104,18 @@ def write_tables(
     summaries  of the exams that were read, in input order
     failures   exams (one row in readings.csv too, without numbers) and files
     order      ids of the exams tried, in input order
+    calibrated findings that have calibrated numbers in the summaries: a column each
 
     upstream.csv has upstream's columns, rounding and order (Wu et al. 2019, published code): row n is the n-th exam
     of the input. It names no exam, so an exam or a breast that was not read leaves its cells empty. Raises OSError.
     """
     image_column = ("view",) if unit == "image" else ()
-    columns = (*COLUMNS[:3], *image_column, *COLUMNS[3:], *(("exam_label",) if show_ids else ()))
+    more = tuple(calibrated_column(finding) for finding in calibrated)
+    columns = (*COLUMNS[:3], *image_column, *COLUMNS[3:5], *more, *COLUMNS[5:], *(("exam_label",) if show_ids else ()))
     failed = [f for f in failures if f.kind == "exam"]
     rows = [row for summary in summaries for row in summary.readings]
     rows += [_failed_row(failure, model=model, weights_hash=weights_hash) for failure in failed]
-    types = {name: pl.Float64 if name in SCORES else pl.String for name in columns}
+    types = {name: pl.Float64 if name in (*SCORES, *more) else pl.String for name in columns}
     table = pl.DataFrame([{name: row.get(name) for name in columns} for row in rows], schema=types)
     write_whole(out / "readings.csv", table.write_csv())
 
@@ -122,7 +129,12 @@ def write_tables(
     write_whole(out / "failures.csv", left_out.write_csv())
 
 
-def _row(reading: Reading, score: Score, unit: Side | View) -> Row:
+def calibrated_column(finding: Finding) -> str:
+    return f"p_{finding}_calibrated"
+
+
+def _row(reading: Reading, score: Score, unit: Side | View, site: SiteCalibration | None) -> Row:
+    calibrated = {} if site is None else site.calibrate(score)
     return {
         "exam": reading.exam_id,
         "patient_key": reading.patient_key,
@@ -130,6 +142,7 @@ def _row(reading: Reading, score: Score, unit: Side | View) -> Row:
         "view": unit.value if isinstance(unit, View) else None,
         "p_benign": float(score.benign),
         "p_malignant": float(score.malignant),
+        **{calibrated_column(finding): p for finding, p in calibrated.items()},
         "benign_sd_windows": float(score.benign_sd_windows),
         "malignant_sd_windows": float(score.malignant_sd_windows),
         "benign_sd_members": float(score.benign_sd_members),

@@ -9,6 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 PACKAGES = (
     "fourview",
     "numpy",
+    "scipy",
+    "matplotlib",
+    "jinja2",
     "torch",
     "openvino",
     "opencv-python-headless",
@@ -18,6 +21,7 @@ PACKAGES = (
     "pylibjpeg",
     "pylibjpeg-openjpeg",
     "polars",
+    "pydantic",
     "safetensors",
 )
 

@@ -8,6 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from fourview.calibration import Calibration, OperatingPoint
+
 Span = tuple[int, int]
 WiringName = Literal["view-wise", "image-wise", "single-image", "side-wise", "joint"]
 
@@ -90,21 +92,6 @@ class Geometry(Section):
         return self.window_cc_px if angle == "CC" else self.window_mlo_px
 
 
-class Platt(Section):
-    """p_calibrated = sigmoid(slope * logit(p) + intercept)."""
-
-    slope: float
-    intercept: float
-
-
-class Calibration(Section):
-    """Maps scores to probabilities in the population named; None in the card means: scores only rank."""
-
-    benign: Platt
-    malignant: Platt
-    population: str
-
-
 class Training(Section):
     """Where the numbers of the network come from. trained: None = nobody can tell."""
 
@@ -124,18 +111,11 @@ class Metric(Section):
     population: str
 
 
-class OperatingPoint(Section):
-    """A threshold that someone decided by: p >= threshold calls the unit positive. Chosen on data, named here."""
-
-    name: str
-    finding: Literal["benign", "malignant"]
-    threshold: float = Field(ge=0, le=1)
-    unit: Literal["image", "breast", "exam"] = "breast"  # an exam's p is the larger one of its breasts
-    population: str
-
-
 class Card(Section):
-    """The content of card.json."""
+    """The content of card.json.
+
+    calibration  of readings of this network alone; None: its scores only rank
+    """
 
     format: Literal["fourview-weights/1"] = "fourview-weights/1"
     name: str
@@ -168,7 +148,7 @@ class Card(Section):
 
     @property
     def weights_hash(self) -> str:
-        """16 hex digits over everything that changes a reading: tensors, geometry, input, calibration."""
-        parts = ("exam", "patch", "input", "geometry", "calibration", "sha256")
+        """16 hex digits over everything that changes a raw score: tensors, geometry, input."""
+        parts = ("exam", "patch", "input", "geometry", "sha256")
         content = {part: self.model_dump(mode="json")[part] for part in parts}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fourview.calibration import SiteCalibration
 from fourview.exam import VIEWS, Box, Decision, Exam, Heatmap, Mammogram, Reading, Side, View
 from fourview.ingest import read_exam
 from fourview.phantom import draw_exam, write_exam
 from fourview.report.meaning import RESEARCH_ONLY, what_numbers_mean
 from fourview.report.page.exam_page import draw_exam_page
 from tests.fake_screener import MARK, FakeScreener, small_exam
+from tests.test_calibration import a_calibration
 
 Point = tuple[float, float]
 SETTINGS = {"jitter": 2, "seed": 0, "pixels": None}
@@ -539,7 +541,7 @@ def test_scores_their_spread_and_what_they_mean_are_on_the_first_screen(page: An
     assert boxes[Side.RIGHT]["x"] + boxes[Side.RIGHT]["width"] < boxes[Side.LEFT]["x"]
     for selector, text in (
         (".research", RESEARCH_ONLY),
-        (".meaning", what_numbers_mean(reading.populations)),
+        (".meaning", what_numbers_mean([None])),
         (".marks", MARK),
         (".precision", "fp32"),
     ):
@@ -556,16 +558,40 @@ def test_members_have_a_row_each_and_heads_count_the_same(page: Any, tmp_path: P
     exam = small_exam()
     reading = FakeScreener().read(exam)
     other = tuple(replace(head, member=1, p=0.5 if head.head == "CC" else 0.7) for head in reading.heads)
-    reading = replace(reading, heads=reading.heads + other, members=2, populations=("women of one city", None))
+    reading = replace(reading, heads=reading.heads + other, members=2)
     _show(page, tmp_path, exam, reading)
     rows = page.locator('[data-card="Left breast"] .strip.benign circle').evaluate_all(
         "n => n.map(d => [d.cy.baseVal.value, d.cx.baseVal.value])"
     )
     assert len({y for y, _ in rows}) == 2
     assert [x for _, x in rows[2:]] == pytest.approx([4 + 200 * 0.6] * 2)
-    assert "before calibration" in page.locator(".meaning").inner_text()
+    assert "a row per member" in page.locator(".meaning").inner_text()
+
+
+def test_calibrated_numbers_and_operating_points_stand_beside_the_raw_ones(page: Any, tmp_path: Path) -> None:
+    exam = small_exam()
+    reading = FakeScreener().read(exam)
+    right, left = (reading.breasts[side].malignant for side in (Side.RIGHT, Side.LEFT))
+    between = (right + left) / 2
+    point = a_calibration().operating_points[0].model_copy(update={"threshold": between})
+    site = SiteCalibration(a_calibration(operating_points=(point,)), {"malignant": 0.005})
+    _show(page, tmp_path, exam, reading, site=site)
+    for side, title in ((Side.RIGHT, "Right breast"), (Side.LEFT, "Left breast")):
+        score = reading.breasts[side]
+        card = page.locator(f'[data-card="{title}"]')
+        assert card.locator(".p").first.inner_text() == f"{score.malignant:.3f}"
+        (shown,) = card.locator(".calibrated").all_inner_texts()  # malignant only
+        number, words = shown.split(" ", 1)
+        assert float(number) == pytest.approx(site.calibrate(score)["malignant"], rel=0.05)
+        assert words == "calibrated for a prevalence of 0.5 %"
+        marks = [f"at or above recall (threshold {between:.3g})"] if score.malignant >= between else []
+        assert card.locator(".point").all_inner_texts() == marks
+    assert page.locator(".point").count() == 1
+    assert "calibrated for: a prevalence of 0.5 % (malignant)" in page.locator(".meaning").inner_text()
     page.get_by_role("tab", name="Provenance").click()
-    assert "women of one city" in page.locator("#panel-run").inner_text()
+    facts = page.locator("#panel-run").inner_text()
+    assert site.calibration.calibration_hash in facts
+    assert "fitted for a prevalence of 10 %, shown for 0.5 %" in facts
 
 
 def test_single_image_models_have_a_score_per_image(page: Any, tmp_path: Path) -> None:
@@ -617,9 +643,7 @@ def test_texts_from_outside_are_shown_and_never_run(page: Any, tmp_path: Path) -
     first = replace(exam.mammograms[0], name=bad, decisions=(Decision(bad, bad, bad),), warnings=(bad,))
     exam = replace(exam, mammograms=(first, *exam.mammograms[1:]), exam_id=bad, label=bad)
     reading = FakeScreener(unit="image").read(exam)
-    reading = replace(
-        reading, warnings=(bad,), marks=(bad,), left_out=((bad, bad),), engine=bad, model=bad, populations=(bad,)
-    )
+    reading = replace(reading, warnings=(bad,), marks=(bad,), left_out=((bad, bad),), engine=bad, model=bad)
     html = draw_exam_page(exam, reading, settings={bad: bad}, versions={bad: bad}, show_ids=True)
     viewer = _open(page, tmp_path, html)
     assert page.evaluate("() => window.bad") is None

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fourview.calibration import SiteCalibration
 from fourview.exam import FINDINGS, Exam, Finding, HeadScore, ImageReading, Mammogram, Reading, Score, Side, View
 from fourview.report.meaning import RESEARCH_ONLY, what_numbers_mean
 from fourview.report.overlay import COLOURS, SHOWN_FROM, STRENGTH
+from fourview.report.page.calibrated import CalibratedText, calibration_facts, describe_calibrated
 from fourview.report.page.hot_places import RADIUS_PX, HotPlace, find_hot_places
 from fourview.report.page.page_image import PageImage, encode_images, make_cells, make_page_image, pack_bytes, to_base64
 from fourview.report.page.strips import window_means
@@ -44,13 +46,14 @@ class _Shown:
 
 @dataclass(frozen=True)
 class _Strip:
-    """One probability with its spread; members holds (window, p) per member, before calibration."""
+    """One score with its spread; members holds (window, p) per member."""
 
     finding: Finding
     p: float
     sd_windows: float
     sd_members: float
     members: tuple[tuple[tuple[int, float], ...], ...]
+    calibrated: CalibratedText
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def draw_exam_page(
     reading: Reading,
     *,
     settings: Settings,
+    site: SiteCalibration | None = None,
     versions: Mapping[str, str] | None = None,
     show_ids: bool = False,
     budget_bytes: int = 14_000_000,
@@ -84,6 +88,7 @@ def draw_exam_page(
 
     exam          with its pixels; images that `reading` does not know are shown as not read
     settings      that the reading was made with
+    site          makes calibrated numbers and operating points stand beside the scores
     versions      of the packages that made it
     show_ids      whether the study id or name stands on the page
     budget_bytes  of the page: images are reduced until it is smaller
@@ -100,13 +105,13 @@ def draw_exam_page(
         "style": own_text("theme.css") + own_text("exam.css"),
         "script": own_text("theme.js") + own_text("exam.js"),
         "research_only": RESEARCH_ONLY,
-        "meaning": what_numbers_mean(reading.populations),
+        "meaning": what_numbers_mean([None if site is None else str(site)]),
         "reading": reading,
         "label": reading.label if show_ids else "",
         "hanging": HANGING,
         "shown": shown,
-        "cards": list(_cards(reading, shown)),
-        "calibrated": any(population is not None for population in reading.populations),
+        "cards": list(_cards(reading, shown, site)),
+        "calibration": [] if site is None else list(calibration_facts(site)),
         "places": places,
         "heatmaps": bool(maps),
         "radius_px": RADIUS_PX,
@@ -165,15 +170,15 @@ def _places(shown: Sequence[_Shown]) -> list[_Place]:
     return sorted(found, key=lambda p: -p.place.value)
 
 
-def _cards(reading: Reading, shown: Sequence[_Shown]) -> Iterator[list[_Card]]:
+def _cards(reading: Reading, shown: Sequence[_Shown], site: SiteCalibration | None) -> Iterator[list[_Card]]:
     """The readings in rows, as the images are hung: right before left; breasts, or breasts and then their images."""
-    yield [_breast_card(side, title, reading) for side, title in _SIDES.items()]
+    yield [_breast_card(side, title, reading, site) for side, title in _SIDES.items()]
     if reading.unit == "image":
         for angle in ("CC", "MLO"):
-            yield [_image_card(s, reading) for s in shown if s.mammogram.view.angle == angle]
+            yield [_image_card(s, reading, site) for s in shown if s.mammogram.view.angle == angle]
 
 
-def _breast_card(side: Side, title: str, reading: Reading) -> _Card:
+def _breast_card(side: Side, title: str, reading: Reading, site: SiteCalibration | None) -> _Card:
     score = reading.breasts.get(side)
     if score is None:
         return _Card(side, title, "not read", ())
@@ -181,18 +186,18 @@ def _breast_card(side: Side, title: str, reading: Reading) -> _Card:
         mean = tuple((finding, float(getattr(score, finding))) for finding in SHOWN_FINDINGS)
         return _Card(side, title, "mean over its images", (), mean)
     heads = [head for head in reading.heads if head.side is side]
-    return _Card(side, title, f"rests on {', '.join(dict.fromkeys(score.views))}", _strips(score, heads))
+    return _Card(side, title, f"rests on {', '.join(dict.fromkeys(score.views))}", _strips(score, heads, site))
 
 
-def _image_card(s: _Shown, reading: Reading) -> _Card:
+def _image_card(s: _Shown, reading: Reading, site: SiteCalibration | None) -> _Card:
     side = s.mammogram.view.side
     if s.image is None or s.image.score is None:
         return _Card(side, s.title, "not read by this model", ())
     heads = [head for head in reading.heads if head.images == (s.image.name,) and head.side is side]
-    return _Card(side, s.title, s.image.name, _strips(s.image.score, heads))
+    return _Card(side, s.title, s.image.name, _strips(s.image.score, heads, site))
 
 
-def _strips(score: Score, heads: Sequence[HeadScore]) -> tuple[_Strip, ...]:
+def _strips(score: Score, heads: Sequence[HeadScore], site: SiteCalibration | None) -> tuple[_Strip, ...]:
     return tuple(
         _Strip(
             finding,
@@ -200,6 +205,7 @@ def _strips(score: Score, heads: Sequence[HeadScore]) -> tuple[_Strip, ...]:
             float(getattr(score, f"{finding}_sd_windows")),
             float(getattr(score, f"{finding}_sd_members")),
             tuple(tuple(said.items()) for said in window_means(heads, finding).values()),
+            describe_calibrated(score, finding, site),
         )
         for finding in SHOWN_FINDINGS
     )

@@ -1,0 +1,145 @@
+"""fourview weights ..., fourview export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from fourview.cli.app import app
+
+weights_app = typer.Typer(help="Weights: list, show, install, convert.", no_args_is_help=True)
+app.add_typer(weights_app, name="weights")
+
+
+@app.command()
+def export(
+    weights: Annotated[str, typer.Argument(help="Weights folder, or the name of installed weights.")],
+    *,
+    to: Annotated[Literal["onnx", "openvino"], typer.Option(help="The format.")],
+    out: Annotated[Path, typer.Option(help="Output folder: new or empty.")],
+) -> None:
+    """Write the networks of a weights folder for other programs, and how far their answers differ from torch's."""
+    from fourview.export import export as export_weights
+    from fourview.weights.folder import load_weights
+    from fourview.weights.home import resolve
+
+    loaded = load_weights(resolve(weights))
+    for parity in export_weights(loaded, out, to=to):
+        typer.echo(
+            f"{out / parity.file}: probabilities of {parity.inputs} drawn inputs within "
+            f"{parity.largest_change:.1e} of torch's"
+        )
+    typer.echo(f"{out / 'export.json'}: inputs, outputs, card. Licence of the weights: {loaded.card.licence}")
+
+
+@weights_app.command("list")
+def weights_list() -> None:
+    """Weights that are installed, and those that can be, with their licences."""
+    from rich.table import Table
+
+    from fourview.terminal import open_console
+    from fourview.weights.folder import load_card
+    from fourview.weights.home import installed, weights_home
+    from fourview.weights.zoo import ZOO
+
+    console = open_console()
+    home = weights_home()
+    table = Table("name", "status", "what", "licence", title=f"Weights in {home}", title_justify="left")
+    here = installed()
+    for name in here:
+        card = load_card(home / name)
+        table.add_row(name, "installed", card.kind, card.licence)
+    for entry in ZOO.values():
+        for folder in entry.folders:
+            if folder.name not in here:
+                images = "image only" if folder.patch_file is None else "image+heatmaps"
+                status = f"fourview weights install {entry.name}"
+                table.add_row(folder.name, status, f"{folder.kind}, {images}", entry.licence)
+    console.print(table)
+    for entry in ZOO.values():
+        console.print(f"{entry.name}: {entry.terms}\nSource: {entry.source}")
+
+
+@weights_app.command("show")
+def weights_show(
+    weights: Annotated[str, typer.Argument(help="Weights folder, or the name of installed weights.")],
+) -> None:
+    """The card of a weights folder: network, input, training data, licence, numbers."""
+    from fourview.weights.folder import load_card
+    from fourview.weights.home import resolve
+
+    folder = resolve(weights)
+    card = load_card(folder)
+    typer.echo(card.model_dump_json(indent=2))
+    typer.echo(f"{folder}: {card.kind}; hash {card.weights_hash}; licence {card.licence}", err=True)
+
+
+@weights_app.command("install")
+def weights_install(
+    name: Annotated[str, typer.Argument(help="An entry of the zoo, e.g. nyu.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Take the files from this folder, without internet.")
+    ] = None,
+) -> None:
+    """Fetch published weights, verify them and make weights folders of them. Shows their licence first."""
+    from rich.progress import DownloadColumn, Progress, TaskID, TransferSpeedColumn
+
+    from fourview.terminal import open_console
+    from fourview.weights.install import install
+    from fourview.weights.zoo import ZOO
+
+    if name in ZOO:
+        typer.echo(f"Licence: {ZOO[name].licence}\n{ZOO[name].terms}\nSource: {ZOO[name].source}")
+    console = open_console(stderr=True)
+    columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(file: str, done: int, total: int | None) -> None:
+            if file not in tasks:
+                tasks[file] = bar.add_task(file)
+                if not console.is_terminal:
+                    console.print(f"fetching {file}")
+            bar.update(tasks[file], completed=done, total=total)
+
+        installation = install(name, source=source, progress=show)
+    typer.echo(installation.message)
+
+
+@weights_app.command("convert")
+def weights_convert(
+    file: Annotated[Path, typer.Argument(help="A file of the upstream release (.p).")],
+    kind: Annotated[Literal["patch", "view-wise", "image-wise", "single-image"], typer.Option(help="What it holds.")],
+    out: Annotated[Path, typer.Option(help="The weights folder to make.")],
+    patch: Annotated[
+        Path | None, typer.Option(help="Weights folder of the patch network, for image+heatmaps networks.")
+    ] = None,
+    view: Annotated[
+        Literal["L-CC", "R-CC", "L-MLO", "R-MLO"] | None,
+        typer.Option(help="Only for a file of one view: which one it was trained for."),
+    ] = None,
+) -> None:
+    """Turn one file of the upstream release into a weights folder."""
+    from fourview.weights.convert import convert_file
+
+    card = convert_file(file, kind=kind, out=out, patch=patch, view=view)
+    typer.echo(f"{out}: {card.kind}; hash {card.weights_hash}; licence {card.licence}")
+
+
+@weights_app.command("untrained")
+def weights_untrained(
+    out: Annotated[Path, typer.Option(help="The weights folder to make.")],
+    wiring: Annotated[
+        Literal["view-wise", "image-wise", "single-image", "side-wise", "joint"], typer.Option()
+    ] = "view-wise",
+    heatmaps: Annotated[bool, typer.Option(help="With a patch network and heatmaps.")] = True,
+    scale: Annotated[float, typer.Option(min=0.05, max=1, help="1 = full size, 0.07 mm pixels.")] = 0.25,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Make weights with random values, for demonstrations and tests: their readings mean nothing."""
+    from fourview.weights.untrained import write_untrained
+
+    card = write_untrained(out, wiring=wiring, heatmaps=heatmaps, scale=scale, seed=seed)
+    typer.echo(f"{out}: {card.kind}; UNTRAINED: its readings mean nothing")
