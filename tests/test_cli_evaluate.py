@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from fourview.cli import app, main
 from fourview.evaluate import auc
+from fourview.exam import SetupError
 from tests.evaluate.test_evaluation import draw
 
 
@@ -49,7 +50,28 @@ def test_a_threshold_goes_from_one_table_to_another_by_its_lock_file(tmp_path: P
     run(readings, "--truth", truth, "--out", tmp_path / "second", "--threshold-from", lock)
     results = json.loads((tmp_path / "second/results.json").read_text())
     (section,) = [s for s in results["sections"] if s["name"] == "malignant_thresholds"]
-    assert [row[0] for row in section["parts"][0]["rows"]][:2] == ["sensitivity", "specificity"]
+    assert [row[0] for row in section["parts"][0]["rows"]][:3] == ["threshold", "sensitivity", "specificity"]
+
+
+def test_no_patient_id_goes_out_whatever_the_unit(tmp_path: Path) -> None:
+    readings, truth = draw(tmp_path, n=60)
+    table = pl.read_csv(truth).with_columns(
+        patient_id=pl.concat_str(pl.lit("SECRET"), pl.col("exam").str.slice(1).cast(pl.Int64) // 2)
+    )
+    table.write_csv(truth)
+    for unit in ("breast", "exam", "patient"):
+        out = tmp_path / unit
+        text = run(readings, "--truth", truth, "--out", out, "--unit", unit, "--cluster", "patient")
+        assert "SECRET" not in text
+        assert not any(b"SECRET" in path.read_bytes() for path in out.rglob("*") if path.is_file())
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    readings, truth = draw(tmp_path, n=20)
+    for out in (tmp_path / "readings.csv" / "below", tmp_path / ("x" * 300)):
+        result = CliRunner().invoke(app, ["evaluate", str(readings), "--truth", str(truth), "--out", str(out)])
+        assert isinstance(result.exception, SetupError)
+        assert "output" in str(result.exception)
 
 
 def test_complaints_are_one_line_and_leave_no_output(

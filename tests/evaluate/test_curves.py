@@ -26,6 +26,23 @@ def test_the_partial_area_is_scikit_learns(table: tuple[np.ndarray, np.ndarray])
     assert draw_curves(*table).read_off[0].value == pytest.approx(roc_auc_score(*table, max_fpr=0.1))
 
 
+@pytest.mark.parametrize("negatives", [10, 40, 100])
+def test_the_partial_area_is_scikit_learns_where_its_end_is_a_step(negatives: int) -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        truth = np.arange(negatives + 12) < 12
+        scores = rng.normal(truth * 1.0)
+        found = draw_curves(truth, scores).read_off[0].value
+        assert found == pytest.approx(roc_auc_score(truth, scores, max_fpr=0.1), abs=1e-12)
+
+
+def test_where_nothing_varies_no_interval_is_given() -> None:
+    found = draw_curves([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9]).read_off[1]
+    assert found.value == 1
+    assert np.isnan(found.low)
+    assert "no interval can be given" in found.warnings[-1]
+
+
 def test_what_is_read_off_is_a_threshold_that_exists(table: tuple[np.ndarray, np.ndarray]) -> None:
     x, y, _ = roc_curve(*table, drop_intermediate=False)
     found = {e.name: e for e in draw_curves(*table).read_off}

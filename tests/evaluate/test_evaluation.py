@@ -171,6 +171,34 @@ def test_what_cannot_be_evaluated_is_refused(tmp_path: Path) -> None:
         evaluate_readings(readings, truth, EvaluateOptions(population=Population("biopsied")))
 
 
+def test_an_empty_biopsied_column_stops_nobody_who_did_not_ask(tmp_path: Path) -> None:
+    readings, truth = draw(tmp_path)
+    table = pl.read_csv(truth).drop("benign").with_columns(biopsied=pl.lit(0), malignant=pl.col("malignant"))
+    table.write_csv(truth)
+    (task,) = evaluate_readings(readings, truth, EvaluateOptions()).tasks
+    assert task.populations
+
+
+def test_two_runs_of_the_same_file_name_are_told_apart_and_bring_their_marks(tmp_path: Path) -> None:
+    readings, truth = draw(tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        pl.read_csv(readings).with_columns(marks=pl.lit(f"untrained {name}")).write_csv(
+            tmp_path / name / "readings.csv"
+        )
+    others = tuple(Other(tmp_path / name / "readings.csv") for name in ("one", "two"))
+    (task,) = evaluate_readings(readings, truth, EvaluateOptions(others=others)).tasks
+    assert [c.other for c in task.comparisons] == ["one/readings.csv", "two/readings.csv"]
+    assert any(w.startswith("two/readings.csv: marked readings: untrained two") for w in task.warnings)
+
+
+def test_thresholds_of_others_alone_and_columns_of_single_women_are_refused() -> None:
+    with pytest.raises(SetupError, match="need --threshold-from"):
+        EvaluateOptions(others=(Other(Path("x.csv"), threshold_from=Path("lock.json")),))
+    with pytest.raises(SetupError, match="names single women"):
+        EvaluateOptions(by=("patient_id",))
+
+
 def test_other_readings_of_other_units_are_refused_unless_inner(tmp_path: Path) -> None:
     readings, truth = draw(tmp_path)
     table = pl.read_csv(readings)

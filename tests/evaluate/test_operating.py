@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from fourview.evaluate.operating import (
     probabilistic_f1,
     take_thresholds,
 )
+from fourview.evaluate.population import Population
 from fourview.evaluate.proportion import wilson
 from fourview.evaluate.readings_table import Units, load_units
 from fourview.exam import SetupError
@@ -146,11 +148,34 @@ def test_a_threshold_used_on_the_table_it_was_chosen_on_is_said_to_flatter(tmp_p
 
 def test_a_lock_of_another_model_or_question_is_refused(tmp_path: Path) -> None:
     lock = lock_thresholds([table(tmp_path, "development")], [Rule.parse("youden")])
-    with pytest.raises(SetupError, match="weights w1 and readings of w2"):
+    with pytest.raises(SetupError, match="weights_hash w1, readings of w2"):
         take_thresholds(lock, table(tmp_path, "test", weights="w2"), file="lock")
     exams = load_units(tmp_path / "development.csv", tmp_path / "development.csv", unit="exam")
     with pytest.raises(SetupError, match="malignant per breast; need malignant per exam"):
         take_thresholds(lock, exams, file="lock")
+
+
+def test_a_lock_of_another_score_or_population_is_refused_or_said(tmp_path: Path) -> None:
+    lock = lock_thresholds([table(tmp_path, "development")], [Rule.parse("youden")])
+    other = table(tmp_path, "test", high=0.95)
+    moved = load_units(tmp_path / "test.csv", tmp_path / "test.csv", population=Population(unknown="excluded"))
+    assert any("another population" in warning for warning in take_thresholds(lock, moved, file="lock")[1])
+    with pytest.raises(SetupError, match="on the column p_malignant; need ones on other"):
+        take_thresholds(lock, replace(other, score="other"), file="lock")
+
+
+def test_the_same_truth_with_other_line_ends_still_is_the_table_it_was_chosen_on(tmp_path: Path) -> None:
+    own = table(tmp_path, "development")
+    lock = lock_thresholds([own], [Rule.parse("youden")])
+    path = tmp_path / "development.csv"
+    (tmp_path / "copy.csv").write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    _, warnings = take_thresholds(lock, load_units(path, tmp_path / "copy.csv"), file="lock")
+    assert "this very table" in warnings[0]
+
+
+def test_two_rules_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="need each once"):
+        lock_thresholds([table(tmp_path, "d")], [Rule.parse("a:youden"), Rule.parse("a:specificity=0.5")])
 
 
 def test_a_file_that_is_no_lock_is_refused(tmp_path: Path) -> None:

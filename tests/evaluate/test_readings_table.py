@@ -82,7 +82,7 @@ def test_a_patient_is_made_of_her_exams(folder: Path) -> None:
     for exam, patient in (("a", "p1"), ("b", "p1"), ("c", "p2")):
         edit(folder, "truth.csv", f"\n{exam},", f"\n{exam},{patient},")
     units = load(folder, unit="patient")
-    assert units.keys == ("p1", "p2")
+    assert units.keys == ("patient 1", "patient 2")  # no id of hers goes out
     assert units.scores.tolist() == [0.9, 0.5]
 
 
@@ -154,7 +154,7 @@ def test_failed_exams_are_counted_with_their_truth(folder: Path) -> None:
             "cancerous",
             "found the columns exam, side, cancerous, benign, density; need malign",
         ),
-        ("truth.csv", "side", "where", "one truth per exam; need one per breast"),
+        ("truth.csv", "side", "where", "one row per exam; need one per breast"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(folder: Path, name: str, old: str, new: str, found: str) -> None:
@@ -207,3 +207,107 @@ def test_marks_against_the_readings_come_along(folder: Path) -> None:
     edit(folder, "readings.csv", "status\n", "status,marks\n")
     edit(folder, "readings.csv", "read\n", "read,untrained weights\n")
     assert load(folder).notes[0] == "marked readings: untrained weights (6 of 6 rows)"
+
+
+def test_columns_called_like_our_own_words_are_only_columns(folder: Path) -> None:
+    lines = TRUTH.splitlines()
+    more = ["score,truth,line,cluster,patient_said"] + ["0.99,x,7,c,q"] * 6
+    (folder / "truth.csv").write_text("\n".join(f"{a},{b}" for a, b in zip(lines, more, strict=True)) + "\n")
+    units = load(folder)
+    assert units.scores.tolist() == [0.9, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert units.table["score"].to_list() == ["0.99"] * 6
+
+
+def test_a_missing_breast_is_no_negative_one_in_an_exam(folder: Path) -> None:
+    edit(folder, "readings.csv", "a,p1,L,0.2,0.9,read\n", "")
+    with pytest.raises(SetupError, match=r"1 breasts of truth.csv have no row in readings.csv: a L"):
+        load(folder, unit="exam")
+    units = load(folder, unit="exam", inner=True)
+    assert units.keys == ("b", "c")
+    assert units.unread == (1, 0)
+    edit(folder, "truth.csv", "c,R,1,0,A\n", "")
+    with pytest.raises(SetupError, match=r"1 breasts of readings.csv have no row in truth.csv: c R"):
+        load(folder, unit="exam")
+
+
+def test_a_patient_with_a_failed_exam_is_unread(folder: Path) -> None:
+    edit(folder, "readings.csv", "b,p1,L,0.3,0.2,read\nb,p1,R,0.4,0.3,read\n", "b,p1,,,,failed\nz,p9,,,,failed\n")
+    edit(folder, "truth.csv", "exam,side,", "exam,patient,side,")
+    for exam, patient in (("a", "x"), ("b", "x"), ("c", "y")):
+        edit(folder, "truth.csv", f"\n{exam},", f"\n{exam},{patient},")
+    units = load(folder, unit="patient")
+    assert units.keys == ("patient 2",)
+    assert units.unread == (1, 0)
+    assert any("1 failed exams have no row" in note for note in units.notes)
+
+
+def test_patients_come_from_one_table_only(folder: Path) -> None:
+    edit(folder, "readings.csv", "b,p1,", "b,,")  # keys in some rows
+    for exam, patient in (("a", "x"), ("b", "x"), ("c", "y")):
+        edit(folder, "truth.csv", f"\n{exam},", f"\n{exam},{patient},")
+    edit(folder, "truth.csv", "exam,side,", "exam,patient,side,")
+    units = load(folder)
+    assert units.patients_from == "truth"
+    assert units.clusters.tolist() == ["x"] * 4 + ["y"] * 2
+    edit(folder, "readings.csv", "b,,", "b,p2,")
+    assert "group exams into patients differently" in " ".join(load(folder).notes)
+
+
+def test_half_named_patients_are_said_and_not_used(folder: Path) -> None:
+    edit(folder, "readings.csv", "b,p1,", "b,,")
+    units = load(folder)
+    assert units.cluster == "exam"
+    assert "some rows name no patient" in " ".join(units.notes)
+
+
+def test_an_occult_cancer_beside_a_visible_benign_breast_stays_occult_in_its_exam(folder: Path) -> None:
+    visible = ["visible,follow_up_days", "0,900", "1,", "1,800", "1,900", "1,800", "1,800"]
+    lines = [f"{line},{more}" for line, more in zip(TRUTH.splitlines(), visible, strict=True)]
+    (folder / "truth.csv").write_text("\n".join(lines) + "\n")
+    assert load(folder, unit="exam", population=Population(visibility="visible")).keys == ("b", "c")
+    units = load(folder, population=Population(follow_up_days=730))
+    assert "a R" not in units.keys  # negative, follow-up not known
+
+
+def test_biopsied_is_said_or_follows_from_a_finding(folder: Path) -> None:
+    lines = [f"{a},{b}" for a, b in zip(TRUTH.splitlines(), ["Biopsied", 0, 0, 1, 0, 0, 0], strict=True)]
+    (folder / "truth.csv").write_text("\n".join(lines) + "\n")
+    assert load(folder, population=Population("biopsied")).keys == ("a L", "a R", "b L", "c R")
+
+
+def test_a_name_and_its_hash_are_one_exam_twice(folder: Path) -> None:
+    for name in "abc":
+        edit(folder, "readings.csv", f"\n{name},", f"\n{hash_label(name)},")
+    edit(folder, "truth.csv", "c,R,1,0,A\n", f"c,R,1,0,A\n{hash_label('c')},R,1,0,A\n")
+    with pytest.raises(SetupError, match="more than once"):
+        load(folder)
+
+
+@pytest.mark.parametrize("change", ["semicolon", "tab", "utf16", "bom", "crlf", "blank lines"])
+def test_tables_of_other_programs_are_read(folder: Path, change: str) -> None:
+    for name in ("readings.csv", "truth.csv"):
+        text = (folder / name).read_text()
+        data = {
+            "semicolon": text.replace(",", ";").encode(),
+            "tab": text.replace(",", "\t").encode(),
+            "utf16": text.encode("utf-16"),
+            "bom": text.encode("utf-8-sig"),
+            "crlf": text.replace("\n", "\r\n").encode(),
+            "blank lines": (text.replace("\n", "\n\n") + ",,,\n").encode(),
+        }[change]
+        (folder / name).write_bytes(data)
+    assert load(folder).scores.tolist() == [0.9, 0.1, 0.2, 0.3, 0.4, 0.5]
+
+
+def test_two_columns_of_one_name_are_refused(folder: Path) -> None:
+    edit(folder, "readings.csv", "p_benign,", "p_malignant,")
+    with pytest.raises(SetupError, match="more than one column 'p_malignant'"):
+        load(folder)
+
+
+def test_lines_are_those_of_the_file_also_after_line_breaks_in_cells(folder: Path) -> None:
+    edit(folder, "readings.csv", "patient_key", "note")
+    edit(folder, "readings.csv", "a,p1,L", 'a,"two\nlines",L')
+    edit(folder, "readings.csv", "c,p2,R,0.1,0.5", "c,p2,R,0.1,7")
+    with pytest.raises(SetupError, match=r"'7' \(line 8\)"):
+        load(folder)

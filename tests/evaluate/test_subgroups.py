@@ -69,6 +69,22 @@ def test_a_group_with_one_class_is_shown_without_an_auc_and_missing_values_are_a
     assert math.isnan(found.p)  # only one group left to test
 
 
+def test_zero_is_a_value_and_not_missing() -> None:
+    cluster, truth, score = draw(np.random.default_rng(3), 100, shift=1)
+    values = [0, 1, None, 1] * 50
+    (found,) = compare_subgroups({"visible": values}, truth, score, cluster=cluster)
+    assert [(value, estimate.n) for value, estimate in found.groups] == [("0", 50), ("1", 100), (MISSING, 50)]
+    assert found.degrees == 1
+
+
+def test_groups_that_never_differ_are_not_tested() -> None:
+    cluster, truth, score = draw(np.random.default_rng(3), 100, shift=1)
+    (found,) = compare_subgroups(
+        {"side": ["L", "R"] * 100}, truth[::2].repeat(2), score[::2].repeat(2), cluster=cluster
+    )
+    assert math.isnan(found.p)
+
+
 def test_a_column_of_numbers_is_no_subgroup() -> None:
     cluster, truth, score = draw(np.random.default_rng(3), 50, shift=1)
     with pytest.raises(SetupError, match="found 50 values; need at most 30"):

@@ -87,7 +87,7 @@ def test_a_failure_while_writing_leaves_nothing(tmp_path: Path, monkeypatch: pyt
         return write_bytes(path, content)
 
     monkeypatch.setattr(Path, "write_bytes", full_disk)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(SetupError, match="no space left"):
         write_document(out, sample_document())
     assert len(written) == 4
     assert list(tmp_path.rglob("*")) == ([out] if before == "empty" else [])

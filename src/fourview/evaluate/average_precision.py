@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fourview.evaluate.estimate import Estimate, logit_interval
-from fourview.evaluate.resample import cluster_bootstrap
+from fourview.evaluate.resample import NO_VARIANCE, cluster_bootstrap, percentile_intervals
 from fourview.evaluate.table import check_scores, check_truth, few_units, number_clusters
 from fourview.exam import SetupError
 
@@ -59,11 +59,11 @@ def average_precision(
     else:
         value = _weighted(curve, np.ones(len(yes)), prevalence)
         resampled = cluster_bootstrap(yes, numbers, lambda times: _weighted(curve, times, prevalence))[:, 0]
-        se = float(resampled.std(ddof=1))
-        low, high = (float(p) for p in np.percentile(resampled, (2.5, 97.5)))
+        low, high, se = (float(part[0]) for part in percentile_intervals(resampled[:, None]))
         method = f"bootstrap of {len(resampled)}, {kind}, percentiles; at a prevalence of {prevalence:g}"
     positives = int(yes.sum())
-    return Estimate(name, value, low, high, se, len(yes), positives, clusters, unit, method, few_units(yes, numbers))
+    warnings = few_units(yes, numbers) + ((NO_VARIANCE,) if math.isnan(low) else ())
+    return Estimate(name, value, low, high, se, len(yes), positives, clusters, unit, method, warnings)
 
 
 def weighted_average_precision(yes: NDArray[np.bool_], scores: Floats) -> Callable[[Floats], float]:

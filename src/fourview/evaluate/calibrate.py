@@ -224,6 +224,12 @@ def check_disjoint(fitted: Units, test: Units) -> tuple[str, ...]:
             )
         if len(labels[0]) < len(fitted.keys) or len(labels[1]) < len(test.keys):
             unknown.append(f"some {what}s are unknown: nobody can tell whether they are in both tables")
+    sources = {units.patients_from for units in (fitted, test)} - {""}
+    if len(sources) > 1:  # keys of one alphabet, ids of another
+        unknown.append(
+            "patients are named by the readings in one pair of tables and by the truth in the other: nobody can tell "
+            "whether they are in both"
+        )
     return tuple(unknown)
 
 

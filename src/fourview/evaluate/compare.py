@@ -17,7 +17,7 @@ from scipy.stats import binomtest
 
 from fourview.evaluate.average_precision import average_precision, weighted_average_precision
 from fourview.evaluate.estimate import Z_95, Estimate
-from fourview.evaluate.resample import cluster_bootstrap, clustered_se
+from fourview.evaluate.resample import NO_VARIANCE, cluster_bootstrap, clustered_se, percentile_intervals
 from fourview.evaluate.table import check_scores, check_truth, few_units, number_clusters
 from fourview.exam import SetupError
 
@@ -40,13 +40,13 @@ def average_precision_difference(
     measures = [weighted_average_precision(yes, scores) for scores in pair]
     draws = cluster_bootstrap(yes, numbers, lambda times: measures[0](times) - measures[1](times))[:, 0]
     value = average_precision(yes, pair[0]).value - average_precision(yes, pair[1]).value
-    se = float(draws.std(ddof=1))
-    low, high = (float(p) for p in np.percentile(draws, (2.5, 97.5)))
+    low, high, se = (float(part[0]) for part in percentile_intervals(draws[:, None]))
     p = math.erfc(abs(value) / se / math.sqrt(2)) if se > 0 else math.nan
+    warnings = few_units(yes, numbers) + (() if se > 0 else (NO_VARIANCE,))
     kind = "independent units" if cluster is None else "clustered"
     method = f"paired, bootstrap of {len(draws)}, {kind}, percentiles"
     positives, clusters = int(yes.sum()), int(numbers.max()) + 1
-    return Estimate(name, value, low, high, se, len(yes), positives, clusters, unit, method, few_units(yes, numbers), p)
+    return Estimate(name, value, low, high, se, len(yes), positives, clusters, unit, method, warnings, p)
 
 
 def share_difference(

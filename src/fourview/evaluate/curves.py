@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fourview.evaluate.estimate import Estimate
-from fourview.evaluate.resample import cluster_bootstrap
+from fourview.evaluate.resample import NO_VARIANCE, cluster_bootstrap, percentile_intervals
 from fourview.evaluate.table import check_scores, check_truth, few_units, number_clusters
 
 Floats = NDArray[np.float64]
@@ -75,17 +75,28 @@ def draw_curves(
 
     values = measure(np.ones(len(yes)))
     draws = cluster_bootstrap(yes, numbers, measure)
-    low, high = np.percentile(draws, (2.5, 97.5), axis=0)
-    ses = draws.std(axis=0, ddof=1)
+    low, high, ses = percentile_intervals(draws)
     kind = "independent units" if cluster is None else "clustered"
     names = [f"partial AUC (specificity {1 - PARTIAL:.2f} to 1, McClish)"]
     names += [f"sensitivity at specificity {s:.2f}" for s in SPECIFICITIES]
     names += [f"specificity at sensitivity {s:.2f}" for s in SENSITIVITIES]
     n, positives, clusters = len(yes), int(yes.sum()), int(numbers.max()) + 1
     method = f"bootstrap of {len(draws)}, {kind}, percentiles; read off this table's curve"
-    warnings = few_units(yes, numbers)
+    few = few_units(yes, numbers)
     read_off = tuple(
-        Estimate(name, float(v), float(a), float(b), float(se), n, positives, clusters, unit, method, warnings)
+        Estimate(
+            name,
+            float(v),
+            float(a),
+            float(b),
+            float(se),
+            n,
+            positives,
+            clusters,
+            unit,
+            method,
+            few if a < b else (*few, NO_VARIANCE),
+        )
         for name, v, a, b, se in zip(names, values, low, high, ses, strict=False)
     )
     bands = [
@@ -112,7 +123,7 @@ class _Ordered:
 
 def _partial_area(x: Floats, y: Floats) -> float:
     """The area left of PARTIAL, on McClish's scale."""
-    inside = x < PARTIAL
+    inside = x <= PARTIAL
     left = np.append(x[inside], PARTIAL)
     area = float(np.trapezoid(np.append(y[inside], np.interp(PARTIAL, x, y)), left))
     chance = PARTIAL**2 / 2

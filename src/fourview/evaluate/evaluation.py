@@ -19,11 +19,13 @@ from fourview.evaluate.calibration_metrics import (
     log_loss,
     reliability,
 )
+from fourview.evaluate.columns import NAMES
 from fourview.evaluate.compare import average_precision_difference, share_difference
 from fourview.evaluate.curves import Curves, draw_curves
 from fourview.evaluate.decision import DecisionCurve, decision_curve
 from fourview.evaluate.estimate import Estimate
 from fourview.evaluate.operating import (
+    SAME_TABLE,
     LockedThreshold,
     Rule,
     ThresholdLock,
@@ -34,10 +36,11 @@ from fourview.evaluate.operating import (
     take_thresholds,
 )
 from fourview.evaluate.population import Population
-from fourview.evaluate.readings_table import SCREENING, Unit, Units, load_units
+from fourview.evaluate.readings_table import SCREENING, Units, load_units
 from fourview.evaluate.roc import auc, auc_difference, delong_auc
 from fourview.evaluate.sides import SideAgreement, check_sides
 from fourview.evaluate.subgroups import Subgroups, compare_subgroups
+from fourview.evaluate.unit_rows import Unit
 from fourview.exam import Finding, SetupError
 
 Load = Callable[[Path, str | None, Population], Units]
@@ -46,15 +49,20 @@ ENRICHED = 0.02  # a share of malignant breasts that no screening population has
 
 @dataclass(frozen=True)
 class Other:
-    """Readings to compare with: a file, its score column (None: as the first table's), its own locked thresholds."""
+    """Readings to compare with: a file, its score column (None: as the first table's), its own locked thresholds.
+
+    name  what they are called; "": the file's name and the column
+    """
 
     readings: Path
     score: str | None = None
     threshold_from: Path | None = None
 
-    @property
-    def name(self) -> str:
-        return f"{self.readings.name}:{self.score}" if self.score else self.readings.name
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.readings.name + (f":{self.score}" if self.score else ""))
 
 
 @dataclass(frozen=True)
@@ -85,16 +93,32 @@ class EvaluateOptions:
             raise SetupError(
                 "one score column and several findings; need one finding, or columns p_malignant, p_benign"
             )
+        if self.threshold_from is None and any(other.threshold_from for other in self.others):
+            raise SetupError("found locked thresholds for other readings and none for the first; need --threshold-from")
+        known = {theirs: ours for ours, names in NAMES.items() for theirs in names}
+        object.__setattr__(self, "by", tuple(known.get(name.lower(), name) for name in self.by))
+        if personal := sorted({"patient", "exam", "file"} & set(self.by)):
+            raise SetupError(
+                f"subgroups: found {', '.join(personal)}, which names single women; need columns of groups"
+            )
+        names = [other.name for other in self.others]
+        if len(set(names)) < len(names):  # readings.csv of two runs
+            named = tuple(replace(o, name=f"{o.readings.parent.name}/{o.name}") for o in self.others)
+            object.__setattr__(self, "others", named)
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """The first readings minus other ones on the same units; shares at the locked thresholds of both, where given."""
+    """The first readings minus other ones on the same units; shares at the locked thresholds of both, where given.
+
+    notes  what a reader must know of the other readings
+    """
 
     other: str
     n: int
     areas: tuple[Estimate, ...]
     shares: tuple[Estimate, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +130,7 @@ class Task:
     bounds         (worst, best) AUC if unread units had the worst or best possible scores; None: all were read
     trapezoid      the PR area under straight lines: too large, for comparison with papers that report it
     populations    (name, AUC, average precision) of other populations in the same tables
-    operated       per locked threshold, what it does here
+    operated       per locked threshold, what it does here;  locked_elsewhere  they were chosen on other tables
     """
 
     units: Units
@@ -121,6 +145,7 @@ class Task:
     operated: tuple[tuple[LockedThreshold, tuple[Estimate, ...]], ...]
     subgroups: tuple[Subgroups, ...]
     comparisons: tuple[Comparison, ...]
+    locked_elsewhere: bool
     sides: SideAgreement | None
     warnings: tuple[str, ...]
 
@@ -181,7 +206,7 @@ def _evaluate(
             operated.append((t, operate(yes, scores, t.threshold, cluster=cluster, prevalence=p, unit=units.unit)))
     sides = None
     if units.unit == "breast":
-        sides = check_sides(units.table["exam"].to_numpy(), yes, scores)
+        sides = check_sides(units.table["exam"].to_numpy(), yes, scores, cluster=cluster)
         if sides is not None and sides.warning:
             warnings.insert(0, sides.warning)
     if p is None and finding == "malignant" and float(yes.mean()) > ENRICHED:
@@ -190,11 +215,14 @@ def _evaluate(
             "predictive values, Brier score, log loss, calibration, pF1 and net benefit are those of this table only; "
             "give --prevalence to see them elsewhere"
         )
-    absent = [name for name in options.by if name not in units.table.columns]
-    if absent:
+    if absent := [name for name in options.by if name not in units.table.columns]:
         raise SetupError(
             f"{truth}: found no column {', '.join(absent)} for subgroups; there are {', '.join(units.table.columns)}"
         )
+    comparisons = tuple(
+        _compare(units, load(o.readings, o.score or options.score, options.population), o, options, operated)
+        for o in options.others
+    )
     return Task(
         units=units,
         ranking=(*ranking, *curves.read_off),
@@ -209,12 +237,10 @@ def _evaluate(
         subgroups=compare_subgroups(
             {name: units.table[name].to_list() for name in options.by}, yes, scores, cluster=cluster, unit=units.unit
         ),
-        comparisons=tuple(
-            _compare(units, load(o.readings, o.score or options.score, options.population), o, options, operated)
-            for o in options.others
-        ),
+        comparisons=comparisons,
+        locked_elsewhere=lock is not None and SAME_TABLE not in warnings,
         sides=sides,
-        warnings=tuple(warnings),
+        warnings=(*warnings, *(f"{c.other}: {note}" for c in comparisons for note in c.notes)),
     )
 
 
@@ -267,8 +293,11 @@ def _populations(
     if "visible" in columns:
         wanted += [replace(units.population, visibility=which) for which in ("visible", "occult")]
     for population in dict.fromkeys(wanted):
-        own = units if population == units.population else load(readings, options.score, population)
-        if 0 < own.positives < len(own.keys):
+        try:
+            own = units if population == units.population else load(readings, options.score, population)
+        except SetupError:  # nobody of this population is in the tables, and nobody asked for it
+            own = None
+        if own is not None and 0 < own.positives < len(own.keys):
             given = own.truth, own.scores
             area = auc(*given, cluster=own.clusters, unit=own.unit)
             yield str(population), area, average_precision(*given, cluster=own.clusters, unit=own.unit)
@@ -303,9 +332,19 @@ def _compare(
         ),
     )
     shares: list[Estimate] = []
+    notes = list(other.notes)
+    if any(missing):
+        notes.append(f"compared on {int(keep.sum()):,} of {len(keep):,} {units.unit}s (--inner)")
+    if lost := sum(other.unread):
+        notes.append(f"{lost:,} {units.unit}s have no score there")
     if what.threshold_from is not None:
-        taken, _ = take_thresholds(load_lock(what.threshold_from), other, file=str(what.threshold_from))
+        taken, said = take_thresholds(load_lock(what.threshold_from), other, file=str(what.threshold_from))
+        notes += said
         by_rule = {t.rule.name: t.threshold for t in taken}
+        if not {locked.rule.name for locked, _ in operated} & set(by_rule):
+            raise SetupError(
+                f"{what.threshold_from}: found thresholds {', '.join(by_rule)}; need names of the first lock"
+            )
         for locked, _ in operated:
             if (threshold := by_rule.get(locked.rule.name)) is not None:
                 a, b = ours >= locked.threshold, theirs >= threshold
@@ -315,4 +354,4 @@ def _compare(
                     shares.append(
                         share_difference(first, second, cluster=cluster[own], unit=units.unit, name=f"{kind} {name}")
                     )
-    return Comparison(what.name, int(keep.sum()), areas, tuple(shares))
+    return Comparison(what.name, int(keep.sum()), areas, tuple(shares), tuple(notes))

@@ -54,7 +54,9 @@ class ReaderMean:
             f"Obuchowski-Rockette, Hillis df; {self.readers_are} readers, {self.cases_are} cases; "
             f"covariance: {counted.method}"
         )
-        low, high = (self.low, self.high) if is_difference else (max(0.0, self.low), min(1.0, self.high))
+        low, high = self.low, self.high
+        if not is_difference and not math.isnan(low):
+            low, high = max(0.0, low), min(1.0, high)
         return Estimate(
             name,
             self.value,

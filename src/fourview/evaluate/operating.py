@@ -18,12 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fourview.evaluate.estimate import Z_95, Estimate, logit_interval
 from fourview.evaluate.logistic import deviations, weights_at
 from fourview.evaluate.proportion import proportion
-from fourview.evaluate.readings_table import Unit, Units
+from fourview.evaluate.readings_table import Units
 from fourview.evaluate.resample import clustered_se
 from fourview.evaluate.table import check_scores, check_truth, few_units, number_clusters
+from fourview.evaluate.unit_rows import Unit
 from fourview.exam import Finding, SetupError
 
 LOCK_FILE = "thresholds.json"
+SAME_TABLE = "these thresholds were chosen on this very table: what they do here flatters them"
 Floats = NDArray[np.float64]
 
 
@@ -61,6 +63,7 @@ class LockedThreshold(_Section):
     rule: Rule
     finding: Finding
     unit: Unit
+    score: str
     threshold: float = Field(ge=0, le=1)
     sensitivity: float
     specificity: float
@@ -96,7 +99,9 @@ def choose_threshold(truth: ArrayLike, scores: ArrayLike, rule: Rule) -> float:
 
 
 def lock_thresholds(units: Sequence[Units], rules: Sequence[Rule]) -> ThresholdLock:
-    """Every rule applied to every finding's units, of one pair of tables."""
+    """Every rule applied to every finding's units, of one pair of tables. Raises SetupError if names are not unique."""
+    if len({rule.name for rule in rules}) < len(rules):
+        raise SetupError(f"thresholds: found the names {', '.join(rule.name for rule in rules)}; need each once")
     locked = []
     for own in units:
         for rule in rules:
@@ -107,6 +112,7 @@ def lock_thresholds(units: Sequence[Units], rules: Sequence[Rule]) -> ThresholdL
                     rule=rule,
                     finding=own.finding,
                     unit=own.unit,
+                    score=own.score,
                     threshold=threshold,
                     sensitivity=float(called[own.truth].mean()),
                     specificity=float(1 - called[~own.truth].mean()),
@@ -140,21 +146,27 @@ def load_lock(path: Path) -> ThresholdLock:
 def take_thresholds(lock: ThresholdLock, units: Units, *, file: str) -> tuple[list[LockedThreshold], tuple[str, ...]]:
     """The thresholds of the lock file for these units, and warnings.
 
-    Raises SetupError if it has none for this finding and unit, or if it was made for another model.
+    Raises SetupError if it has none for this finding, unit and score column, or if it was made for another model.
     """
-    own = units.readings_of.get("weights_hash", "")
-    if own and lock.weights_hash and own != lock.weights_hash:
-        raise SetupError(
-            f"{file}: found thresholds for the weights {lock.weights_hash} and readings of {own}; need the same model"
-        )
+    for what, locked in (("weights_hash", lock.weights_hash), ("model", lock.model)):
+        own = units.readings_of.get(what, "")
+        if own and locked and own != locked:
+            raise SetupError(
+                f"{file}: found thresholds for the {what} {locked}, readings of {own}; need the same model"
+            )
     chosen = [t for t in lock.thresholds if t.finding == units.finding and t.unit == units.unit]
     if not chosen:
         there = sorted({f"{t.finding} per {t.unit}" for t in lock.thresholds})
         raise SetupError(f"{file}: found thresholds for {', '.join(there)}; need {units.finding} per {units.unit}")
+    if others := sorted({t.score for t in chosen} - {units.score}):
+        raise SetupError(f"{file}: found thresholds on the column {', '.join(others)}; need ones on {units.score}")
     digests = {what: digest for what, _, digest in units.files}
-    if lock.truth_sha256 == digests["truth"] and lock.readings_sha256 == digests["readings"]:
-        return chosen, ("these thresholds were chosen on this very table: what they do here flatters them",)
-    return chosen, ()
+    warnings = []
+    if lock.truth_sha256 == digests["truth"] or lock.readings_sha256 == digests["readings"]:
+        warnings.append(SAME_TABLE)
+    if lock.population != str(units.population):
+        warnings.append(f"these thresholds were chosen in another population: {lock.population}")
+    return chosen, tuple(warnings)
 
 
 def operate(

@@ -6,6 +6,7 @@ as negative).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,7 @@ from typing import Literal
 import polars as pl
 
 from fourview.evaluate.columns import CsvTable
+from fourview.evaluate.unit_rows import TRUTH
 from fourview.exam import SetupError
 
 
@@ -20,7 +22,7 @@ from fourview.exam import SetupError
 class Population:
     """The rules by which units of the truth table are taken.
 
-    name            screening: all; biopsied: those with a biopsy (column `biopsied`, or malignant or benign is 1)
+    name            screening: all; biopsied: those with a biopsy (`biopsied`, malignant or benign is 1)
     unknown         truth that is not known counts as negative, as in the paper, or is excluded
     visibility      of positives: all, those that radiologists could see (column `visible` is 1), or occult ones (0)
     follow_up_days  negatives need at least so many days without cancer (column `follow_up_days`); None: no such rule
@@ -30,6 +32,10 @@ class Population:
     unknown: Literal["negative", "excluded"] = "negative"
     visibility: Literal["all", "visible", "occult"] = "all"
     follow_up_days: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.follow_up_days is not None and not 0 <= self.follow_up_days < math.inf:
+            raise SetupError(f"follow-up: found {self.follow_up_days:g} days; need 0 or more")
 
     def __str__(self) -> str:
         parts = [f"{self.name} population", f"unknown truth {'counts as' if self.unknown == 'negative' else 'is'} "]
@@ -57,7 +63,7 @@ class FlowStep:
 def take_population(table: CsvTable, truth: pl.DataFrame, population: Population) -> Iterator[tuple[str, pl.Expr]]:
     """(rule, which units it removes) in the order of the flow; `truth` is null where unknown.
 
-    table  as read, to name its columns in complaints;  truth  per unit: truth, biopsied, visible, follow_up_days
+    table  as read, to name its columns in complaints;  truth  per unit: TRUTH, biopsied, visible, follow_up_days
 
     Raises SetupError if a column that a rule needs is missing.
     """
@@ -68,8 +74,8 @@ def take_population(table: CsvTable, truth: pl.DataFrame, population: Population
             )
         yield "not biopsied", pl.col("biopsied").fill_null(0) != 1
     if population.unknown == "excluded":
-        yield "truth unknown", pl.col("truth").is_null()
-    positive = pl.col("truth").fill_null(0) == 1
+        yield "truth unknown", pl.col(TRUTH).is_null()
+    positive = pl.col(TRUTH).fill_null(0) == 1
     if population.visibility != "all":
         table.need("visible")
         wanted = int(population.visibility == "visible")

@@ -99,7 +99,7 @@ class ReaderStudy:
         table.refuse(truth.is_null(), "malignant: found {}; need 0 or 1 for every breast", "malignant")
         twice = pl.DataFrame({"exam": frame["exam"], "side": table.sides()}).is_duplicated()
         table.refuse(twice, "found exams with more than one row for a breast: {}; need one row each", "exam")
-        others = [name for name in frame.columns if name not in NAMES and name != "line"]
+        others = [name for name in table.columns if name not in NAMES]
         readers = [name for name in others if name.lower().startswith("reader")]
         if len(readers) < 2:
             raise SetupError(
@@ -125,7 +125,7 @@ class ReaderStudy:
             keys=tuple(f"{exam} {side}" for exam, side in zip(frame["exam"], table.sides(), strict=True)),
             file=path.name,
             sha256=table.sha256,
-            ignored=tuple(table.names.get(name, name) for name in frame.columns if name != "line" and name not in used),
+            ignored=tuple(table.names.get(name, name) for name in table.columns if name not in used),
         )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 RESAMPLES, RESAMPLES_OF_MANY, MANY = 2000, 200, 100_000  # in tables above MANY units fewer draws say as much
 SEED = 0
+NO_VARIANCE = "there is no variance to go by: no interval can be given"
 
 
 def cluster_bootstrap(
@@ -36,6 +37,16 @@ def cluster_bootstrap(
         if 0 < positives < times.sum():
             found.append(np.atleast_1d(np.asarray(statistic(times), np.float64)))
     return np.stack(found)
+
+
+def percentile_intervals(draws: Floats) -> tuple[Floats, Floats, Floats]:
+    """(low, high, standard error) of each column of draws; NaN where they do not vary.
+
+    Then nothing was learnt of the spread: a single cluster, or classes that are separated without an error.
+    """
+    se = draws.std(axis=0, ddof=1)
+    low, high = np.where(se > 0, np.percentile(draws, (2.5, 97.5), axis=0), np.nan)
+    return low, high, np.where(se > 0, se, np.nan)
 
 
 def clustered_se(influence: Floats, numbers: NDArray[np.int64]) -> float:

@@ -143,8 +143,10 @@ def auc_difference(
     curves = RocCurves.measure(truth, [np.asarray(first, np.float64), np.asarray(second, np.float64)], cluster=cluster)
     difference = float(curves.areas[0] - curves.areas[1])
     c = curves.covariance
-    se = math.sqrt(max(0.0, float(c[0, 0] + c[1, 1] - 2 * c[0, 1])))
-    p = math.erfc(abs(difference) / se / math.sqrt(2)) if se > 0 else math.nan
+    variance = float(c[0, 0] + c[1, 1] - 2 * c[0, 1])
+    known = variance > 1e-15  # less is rounding: both rank all units alike
+    se = math.sqrt(variance) if known else math.nan
+    p = math.erfc(abs(difference) / se / math.sqrt(2)) if known else math.nan
     return Estimate(
         name,
         difference,
@@ -156,7 +158,7 @@ def auc_difference(
         curves.clusters,
         unit,
         f"paired, {_describe(curves, 'Wald')}",
-        curves.warnings,
+        curves.warnings if known else (*curves.warnings, "there is no variance to go by: no interval can be given"),
         p,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +29,12 @@ class SideAgreement:
     warning: str
 
 
-def check_sides(exams: NDArray[np.str_], truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> SideAgreement | None:
+def check_sides(
+    exams: NDArray[Any], truth: NDArray[np.bool_], scores: NDArray[np.float64], *, cluster: NDArray[Any] | None = None
+) -> SideAgreement | None:
     """How well scores find the side, and a warning where they do not although they find the exam.
 
-    exams, truth, scores  (breasts,)
+    exams, truth, scores  (breasts,);  cluster  (breasts,) what the exam AUC's interval keeps together; None: exams
 
     None if fewer than 10 exams with two breasts have exactly one positive one, or if no exam is negative. The warning
     comes where the share's 95 % interval does not lie above one half and the exam AUC's interval does.
@@ -52,7 +55,8 @@ def check_sides(exams: NDArray[np.str_], truth: NDArray[np.bool_], scores: NDArr
     largest = np.maximum.reduceat(scores[order], first)
     any_positive = np.maximum.reduceat(truth[order].astype(int), first)
     try:
-        exam_auc = auc(any_positive, largest, unit="exam", name="exam AUC")
+        kept = exams[order][first] if cluster is None else cluster[order][first]
+        exam_auc = auc(any_positive, largest, cluster=kept, unit="exam", name="exam AUC")
     except SetupError:  # no exam without a positive breast
         return None
     warning = ""

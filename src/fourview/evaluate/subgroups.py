@@ -42,7 +42,7 @@ class Subgroups:
 
 
 def compare_subgroups(
-    columns: Mapping[str, Sequence[str | None]],
+    columns: Mapping[str, Sequence[str | int | float | None]],
     truth: NDArray[np.bool_],
     scores: Floats,
     *,
@@ -67,14 +67,14 @@ def compare_subgroups(
 
 def _compare(
     name: str,
-    values: Sequence[str | None],
+    values: Sequence[str | int | float | None],
     truth: NDArray[np.bool_],
     scores: Floats,
     *,
     cluster: Sequence[Any] | NDArray[Any],
     unit: str,
 ) -> Subgroups:
-    labels = np.array([value or MISSING for value in values])
+    labels = np.array([MISSING if value is None or value == "" else str(value) for value in values])
     names = sorted(set(labels.tolist()), key=lambda v: (v == MISSING, _number(v), v))
     if len(names) > MOST:
         raise SetupError(f"column {name}: found {len(names)} values; need at most {MOST} (make bands of numbers)")
@@ -100,6 +100,8 @@ def _compare(
     contrasts = np.eye(len(a))[1:] - np.eye(len(a))[0]
     z = contrasts @ np.log(a / (1 - a))
     covariance = contrasts @ (correlation * np.outer(slopes, slopes)) @ contrasts.T
+    if np.linalg.matrix_rank(covariance) < len(z):  # groups whose AUCs never differ, as both sides of exam-level scores
+        return Subgroups(name, tuple(groups), math.nan, 0)
     statistic = float(z @ np.linalg.solve(covariance, z))
     return Subgroups(name, tuple(groups), float(chi2.sf(statistic, len(z))), len(z))
 

@@ -97,7 +97,7 @@ class ChecklistItem:
 class Document:
     """A whole report.
 
-    kind      "evaluation", "reader study", "calibration": names the JSON's layout
+    kind      "evaluation", "reader study", "calibration", "data": names the JSON's layout
     headline  the few numbers that stand on top
     warnings  what a reader must know before any number
     methods   the paragraph to paste into a paper
@@ -105,7 +105,7 @@ class Document:
     versions  of the packages that computed it
     """
 
-    kind: Literal["evaluation", "reader study", "calibration"]
+    kind: Literal["evaluation", "reader study", "calibration", "data"]
     title: str
     headline: tuple[Estimate, ...]
     sections: tuple[Section, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,10 +45,15 @@ def write_document(
         **{f"plots/{figure.name}.svg": figure.svg for figure in document.figures},
         **more,
     }
-    with whole_folder(out.absolute()) as part:  # absolute: "." has no name to write beside
-        for name, text in files.items():
-            (part / name).parent.mkdir(exist_ok=True)
-            (part / name).write_bytes(text.encode())
+    try:
+        with whole_folder(out.absolute()) as part:  # absolute: "." has no name to write beside
+            for name, text in files.items():
+                (part / name).parent.mkdir(exist_ok=True)
+                (part / name).write_bytes(text.encode())
+    except OSError as error:
+        raise SetupError(
+            f"output {out}: cannot be written ({error.strerror or error}); need room and a right"
+        ) from error
 
 
 def check_report_folder(out: Path) -> None:
@@ -55,7 +61,13 @@ def check_report_folder(out: Path) -> None:
 
     To be asked before the work is done as well: an hour of computing should not end in this.
     """
-    if out.exists() and not out.is_dir():
-        raise SetupError(f"output {out}: found a file, need a folder (new or empty)")
-    if out.is_dir() and any(out.iterdir()):
-        raise SetupError(f"output {out}: the folder is not empty; name a new one")
+    try:
+        if out.exists() and not out.is_dir():
+            raise SetupError(f"output {out}: found a file, need a folder (new or empty)")
+        if out.is_dir() and any(out.iterdir()):
+            raise SetupError(f"output {out}: the folder is not empty; name a new one")
+        parent = next(folder for folder in out.absolute().parents if folder.exists())
+    except OSError as error:
+        raise SetupError(f"output {out}: cannot be looked at ({error.strerror}); need another folder") from error
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise SetupError(f"output {out}: {parent} is no folder that can be written to; need one")

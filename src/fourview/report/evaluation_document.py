@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from fourview.evaluate import Estimate
 from fourview.evaluate.curves import Band
 from fourview.evaluate.evaluation import EvaluateOptions, Evaluation, Task
-from fourview.report.document import Document, Figure, Section, Table, estimate_table
+from fourview.evaluate.operating import ThresholdLock
+from fourview.report.document import Cell, Document, Figure, Section, Table, estimate_table
 from fourview.report.evaluation_methods import answer_checklist, describe_methods, list_settings
 from fourview.report.plots import (
     Line,
@@ -26,6 +27,8 @@ def describe_evaluation(evaluation: Evaluation, *, extra: Sequence[Section] = ()
     tasks, options = evaluation.tasks, evaluation.options
     several = len(tasks) > 1
     sections = [_cases(task) for task in tasks]
+    if evaluation.lock is not None:
+        sections.append(_chosen(evaluation.lock))
     for task in tasks:
         sections += _sections(task, options, prefix=f"{task.units.finding.capitalize()}: " if several else "")
     headline = [e for t in tasks for e in t.ranking if e.name == "AUC" or e.name.startswith("average precision")]
@@ -91,9 +94,7 @@ def _sections(task: Task, options: EvaluateOptions, *, prefix: str) -> Iterator[
             f"{finding}_ranking",
             "How well scores rank",
             task.ranking,
-            note=f"The PR area under straight lines, which some papers report, is {task.trapezoid:.3f}: not the same "
-            "quantity as average precision. Numbers read off the curve are not the performance of a threshold chosen "
-            "beforehand.",
+            note="Numbers read off the curve are not the performance of a threshold chosen beforehand.",
         ),
         Figure(
             f"{finding}_roc",
@@ -114,6 +115,15 @@ def _sections(task: Task, options: EvaluateOptions, *, prefix: str) -> Iterator[
         sides = (task.sides.agreement, task.sides.exam_auc)
         note = "Side agreement: of exams with one positive breast, how often that breast has the higher score."
         parts.append(estimate_table(f"{finding}_sides", "Side and exam", sides, note=note))
+    parts.append(
+        Table(
+            f"{finding}_trapezoid",
+            "For comparison with papers that report it",
+            ("", "value"),
+            (("PR area under straight lines (trapezoid)", task.trapezoid),),
+            "Not the same quantity as average precision.",
+        )
+    )
     yield Section(f"{finding}_ranking", f"{prefix}Ranking", tuple(parts))
     yield _thresholds(task, prefix)
     yield _probabilities(task, options, prefix)
@@ -125,6 +135,15 @@ def _sections(task: Task, options: EvaluateOptions, *, prefix: str) -> Iterator[
         note = "Differences on the same units. Several comparisons: p values are not corrected."
         table = estimate_table(f"{finding}_comparisons", title, rows, note=note)
         yield Section(f"{finding}_comparisons", f"{prefix}Comparisons", (table,))
+
+
+def _chosen(lock: ThresholdLock) -> Section:
+    rows = tuple(
+        (f"{t.rule.name} ({t.finding}): {t.rule}", t.threshold, t.sensitivity, t.specificity) for t in lock.thresholds
+    )
+    columns = ("rule", "threshold", "sensitivity here", "specificity here")
+    note = "Chosen on these tables: what they do here flatters them. thresholds.json takes them to other data."
+    return Section("chosen", "Thresholds chosen here", (Table("chosen", "Locked", columns, rows, note),))
 
 
 def _thresholds(task: Task, prefix: str) -> Section:
@@ -142,8 +161,9 @@ def _thresholds(task: Task, prefix: str) -> Section:
             f"Chosen on {locked.n:,} {locked.unit}s ({locked.positives:,} positive): {locked.rule}; there sensitivity "
             f"{locked.sensitivity:.3f}, specificity {locked.specificity:.3f}."
         )
-        title_of = f"{locked.rule.name}: {unit}s with p_{finding} at or above {locked.threshold:.4g}"
-        parts.append(estimate_table(f"{name}_{len(parts) + 1}", title_of, estimates, note=where))
+        title_of = f"{locked.rule.name}: {unit}s with {locked.score} at or above {locked.threshold:.4g}"
+        rows: tuple[tuple[str, Cell], ...] = (("threshold", locked.threshold), *((e.name, e) for e in estimates))
+        parts.append(Table(f"{name}_{len(parts) + 1}", title_of, ("", "estimate"), rows, where))
     return Section(name, title, tuple(parts))
 
 
@@ -217,7 +237,7 @@ def _subgroups(task: Task, prefix: str) -> Section:
             Table(
                 f"{finding}_interactions",
                 "Do the groups differ?",
-                ("column", "degrees of freedom", "p", f"p, Holm for {len(tests)}"),
+                ("column", "degrees of freedom", "p", f"p, Holm for {sum(row[2] is not None for row in tests)}"),
                 tests,
                 "Wald test that the AUCs of all groups of a column are equal (logit scale, clusters kept together). A "
                 "large p does not show that they are.",

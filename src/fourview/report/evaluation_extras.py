@@ -82,7 +82,17 @@ def _sections(evaluation: Evaluation, extras: Extras, located: Located | None, *
 
 
 def _readers(units: Units) -> NDArray[np.float64] | None:
-    """(readers, units) the columns of the truth table whose names begin with Reader; NaN where empty."""
-    names = [name for name in units.table.columns if name.lower().startswith("reader")]
-    columns = [units.table[name].cast(pl.Float64, strict=False).to_numpy() for name in names]
+    """(readers, units) the columns of numbers of the truth table whose names begin with Reader; NaN where empty.
+
+    None if there are none, or if they say nothing of whole units (readers of breasts, units of exams).
+    """
+    if units.truth_level != units.unit:
+        return None
+    columns = []
+    for name in units.table.columns:
+        texts = units.table[name]
+        if name.lower().startswith("reader") and texts.dtype == pl.String:
+            numbers = texts.cast(pl.Float64, strict=False)
+            if (numbers.is_null() <= (texts.fill_null("") == "")).all():  # no other text
+                columns.append(numbers.to_numpy())
     return np.stack(columns) if columns else None

@@ -16,9 +16,10 @@ def describe_methods(evaluation: Evaluation) -> Iterator[str]:
     options, units = evaluation.options, evaluation.tasks[0].units
     unit, cluster = units.unit, units.cluster
     findings = " and ".join(task.units.finding for task in evaluation.tasks)
+    other = "" if unit == cluster else f", not {unit}s,"
     yield (
         f"The unit of analysis was the {unit}; the question was {findings} findings ({_counts(evaluation)}). "
-        f"Population: {units.population}. Intervals are 95 % and take {cluster}s, not {unit}s, as independent."
+        f"Population: {units.population}. Intervals are 95 % and take {cluster}s{other} as independent."
     )
     elsewhere = ""
     if options.prevalence is not None:
@@ -32,10 +33,9 @@ def describe_methods(evaluation: Evaluation) -> Iterator[str]:
         "bootstrap (percentiles)."
     )
     if options.threshold_from is not None:
-        yield (
-            "Thresholds had been chosen on other data and locked before these tables were read; shares at them have "
-            "Wilson intervals at the effective sample size."
-        )
+        before = all(task.locked_elsewhere for task in evaluation.tasks)
+        where = "on other data and locked before these tables were read" if before else "on these very tables"
+        yield f"Thresholds had been chosen {where}; shares at them have Wilson intervals at the effective sample size."
     yield (
         "Brier score, log loss, calibration line and pF1 have linearised intervals with clusters kept together; the "
         "calibration error uses ten bins of equal count and a cluster bootstrap."
@@ -74,7 +74,8 @@ def answer_checklist(evaluation: Evaluation) -> tuple[ChecklistItem, ...]:
     if options.by:
         known["subgroups"] = f"{', '.join(options.by)}, with interaction tests (Holm)."
     if options.threshold_from is not None:
-        known["thresholds"] = f"Chosen beforehand on other data, locked in {options.threshold_from.name}."
+        where = "on other data" if all(t.locked_elsewhere for t in evaluation.tasks) else "on these very tables"
+        known["thresholds"] = f"Chosen {where}, locked in {options.threshold_from.name}."
     if options.others:
         known["comparisons"] = "Paired, on the same units: see Comparisons."
     if units.readings_of.get("model"):

@@ -21,6 +21,6 @@ def tabulate_units(units: Units, columns: Sequence[str] = ()) -> pl.DataFrame:
             units.cluster + "_number": [numbers[label] for label in names.tolist()],
             "truth": units.truth.astype(int),
             "score": units.scores,
-            **{name: units.table[name] for name in columns},
+            **{f"by {name}": units.table[name] for name in columns},
         }
     )

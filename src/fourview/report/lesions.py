@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fourview.evaluate.columns import CsvTable
+from fourview.evaluate.columns import LINE, CsvTable
 from fourview.exam import Box, SetupError, View
 
 BOX = ("top", "bottom", "left", "right")
@@ -82,11 +82,11 @@ def load_lesions(path: Path) -> tuple[Lesion, ...]:
                     _read_region(cells, path.parent),
                     View(view) if view else None,
                     None if view and not cells.get("file") else _need(cells, "file"),
-                    row["line"],
+                    row[LINE],
                 )
             )
         except ValueError as error:
-            raise SetupError(f"{path}, line {row['line']}: {error}") from error
+            raise SetupError(f"{path}, line {row[LINE]}: {error}") from error
     _check_together(path, lesions)
     return tuple(lesions)
 
