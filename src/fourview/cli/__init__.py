@@ -1,6 +1,14 @@
 """The verbs of `fourview`, one file per kind of work. Heavy modules are imported inside them, so --help is quick."""
 
-from fourview.cli import calibrate, evaluate, phantom, readers, screen, weights  # each adds its verbs, in this order
+from fourview.cli import (
+    calibrate,
+    data,
+    evaluate,
+    phantom,
+    readers,
+    screen,
+    weights,
+)  # each adds its verbs, in this order
 from fourview.cli.app import app, main
 
-__all__ = ["app", "calibrate", "evaluate", "main", "phantom", "readers", "screen", "weights"]
+__all__ = ["app", "calibrate", "data", "evaluate", "main", "phantom", "readers", "screen", "weights"]
