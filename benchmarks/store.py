@@ -129,7 +129,7 @@ def run(how: dict[str, Any], log: Path) -> dict[str, Any]:
     lines = log.read_text().splitlines()
     if child.returncode and not (how.get("kill_at") and child.returncode == -signal.SIGKILL):
         raise SystemExit("\n".join(lines))
-    found = json.loads(lines[-1]) if not child.returncode else {}
+    found = json.loads(next(line for line in lines if line.startswith("{"))) if not child.returncode else {}
     return {"wall_s": time.perf_counter() - start, "peak_mb": peak / 1e6, **found}
 
 
@@ -281,9 +281,11 @@ def _measure(given: argparse.Namespace, work: Path, console: Console) -> None:
             out = work / f"store_{number}"
             shutil.rmtree(out, ignore_errors=True)
         console.print(f"[dim]{what}[/]")
-        rows[what] = run({**base, "out": str(out), **own}, work / "log.txt")
+        log = work / f"log_{number}.txt"  # one each: workers of a killed run may still write into theirs
+        rows[what] = run({**base, "out": str(out), **own}, log)
         if "images" in rows[what]:
             rows[what]["store"] = hash_store(out)
+        console.print(f"[dim]{rows[what]}[/]")
     found["runs"] = rows
     table = Table(title=f"{name}: {images} images; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     for column in ("", "images/s", "seconds", "peak MB, all processes", "store (hash of all bytes)"):

@@ -86,6 +86,8 @@ def readers(
     )
     found = ReaderStudy.read(study, models=model, cluster=cluster)
     results = analyse_readers(found, declared=declared)
+    if run is not None and not (run / "exams").is_dir():
+        raise SetupError(f"--run {run}: found no folder exams; need the output of `fourview screen`")
     exams = None if run is None else run / "exams"
     shown = found.model_names if len(found.model_names) <= FEW_MODELS else ()
     errors = [
