@@ -64,6 +64,9 @@ SOLE_HOMES = {  # third-party module -> the rooms that may use it
     "jinja2": {"report"},
     "matplotlib": {"report"},
     "scipy": {"evaluate"},
+    "h5py": {"store"},
+    "filelock": {"store"},
+    "distributed": {"store"},
 }
 
 
