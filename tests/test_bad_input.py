@@ -666,7 +666,8 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(drill: Drill) -> None:
     assert "Traceback" not in said
     check_whole(out)
     check_secret(stopped)
-    assert drill.good in stopped.read()  # on a busy machine the next one may have been ready too
+    # On a busy machine the third exam may have been ready too, but nothing that the whole run does not have.
+    assert {drill.good} <= stopped.read() <= whole.read()
     resumed = drill.screen(*options, "--resume", weights="heatmaps")
     assert (resumed.status, whole.status) == (1, 1)
     for name in ("readings.csv", "upstream.csv", "failures.csv", "contact_sheet_001.png"):
