@@ -8,7 +8,7 @@ READY = $(VENV)/.ready
 .PHONY: help install demo test test-slow lint bench clean
 
 help:
-	@echo "make demo       draw a synthetic exam, read it, and show where the results are"
+	@echo "make demo       draw two full-size synthetic exams, read them, and show where the results are"
 	@echo "make test       fast tests (under 10 minutes on 2 cores)"
 	@echo "make test-slow  whole exams against upstream's recorded results"
 	@echo "make lint       ruff and mypy"
@@ -25,12 +25,13 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	rm -rf demo
-	$(BIN)/fourview phantom demo/exams --exams 2 --scale 0.25 --seed 1
+	$(BIN)/fourview phantom --exams 2 --recipe enriched --seed 5 --scale 1 --jobs 2 --out demo/exams
+	$(BIN)/fourview phantom show 5 --index 1 --recipe enriched --out demo/planted
 	$(BIN)/fourview weights untrained --wiring view-wise --scale 0.25 --out demo/weights
 	$(BIN)/fourview screen demo/exams --weights demo/weights --out demo/readings
 	@echo
 	@echo "This was a demonstration on synthetic exams with UNTRAINED weights: its numbers mean nothing."
-	@echo "Open demo/readings/index.html in a browser."
+	@echo "Open demo/readings/index.html in a browser; demo/planted/report.html shows what was planted in the second exam."
 
 # Two processes of one thread each: twice as fast as one process of two threads.
 test: $(READY)

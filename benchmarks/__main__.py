@@ -22,9 +22,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from fourview.phantom import draw_exam, write_exam
 from fourview.weights.folder import load_card
 
 FOURVIEW = (sys.executable, "-c", "import sys; from fourview.cli import main; sys.argv[0] = 'fourview'; main()")
@@ -165,7 +167,7 @@ def main() -> None:
         one = given.input
         if one is None:
             one = work / "one"
-            _fourview("phantom", str(one), "--exams", "1", "--scale", str(given.scale))
+            _draw(one, exams=1, scale=given.scale)
         with_patches = next((w for w in weights if load_card(w).patch is not None), None)
         if with_patches is not None:
             bench.networks(with_patches, precisions)
@@ -176,7 +178,7 @@ def main() -> None:
         bench.show_stages()
         if given.exams:
             many = work / "many"
-            _fourview("phantom", str(many), "--exams", str(given.exams), "--scale", str(given.scale))
+            _draw(many, exams=given.exams, scale=given.scale)
             bench.found["commands"].clear()
             for files in ("all", "readings"):
                 options = ("--files", files, "--precision", usable[-1], "--device", given.device)
@@ -185,6 +187,13 @@ def main() -> None:
             bench.show_million()
     if given.json:
         given.json.write_text(json.dumps(bench.found, indent=1) + "\n")
+
+
+def _draw(folder: Path, *, exams: int, scale: float) -> None:
+    """Exams of one size: a population has units of several."""
+    for number in range(1, exams + 1):
+        exam = draw_exam(np.random.default_rng([0, number]), scale=scale, number=number)
+        write_exam(exam, folder / f"exam_{number:04d}")
 
 
 def _fourview(*arguments: str) -> None:

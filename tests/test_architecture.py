@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "ingest": {"exam"},
     "whole_files": set(),
     "memory": set(),
-    "phantom": {"exam", "whole_files"},
+    "spread": {"exam"},
+    "phantom": {"exam", "spread", "whole_files"},
     "crop": {"exam"},
     "window": {"exam"},
     "networks": set(),
@@ -44,10 +45,10 @@ MAY_IMPORT = {
         "window",
     },
     "export": {"engine", "exam", "networks", "weights", "whole_files"},
-    "report": {"calibration", "evaluate", "exam", "memory", "store", "whole_files"},
+    "report": {"calibration", "evaluate", "exam", "memory", "phantom", "store", "whole_files"},
     "evaluate": {"calibration", "exam"},
     "datasets": {"exam", "ingest"},
-    "store": {"crop", "datasets", "exam", "ingest", "whole_files"},
+    "store": {"crop", "datasets", "exam", "ingest", "spread", "whole_files"},
     "precision": {"calibration", "evaluate", "exam", "prepare", "screen", "weights", "whole_files"},
     "terminal": {"exam", "batch", "precision", "report"},
     "shield": set(),
@@ -66,7 +67,8 @@ SOLE_HOMES = {  # third-party module -> the rooms that may use it
     "scipy": {"evaluate"},
     "h5py": {"store"},
     "filelock": {"store"},
-    "distributed": {"store"},
+    "distributed": {"spread"},
+    "joblib": {"spread"},
 }
 
 

@@ -40,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One synthetic exam (exams/) and untrained weights (weights/)."""
     folder = tmp_path_factory.mktemp("made")
     for arguments in (
-        ("phantom", folder / "exams"),
+        ("phantom", "--out", folder / "exams"),
         ("weights", "untrained", "--out", folder / "weights", "--no-heatmaps"),
     ):
         with pytest.MonkeyPatch.context() as patch:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +19,7 @@ from typer.testing import CliRunner, Result
 import fourview.datasets
 from fourview.cli import app
 from fourview.datasets import DATASETS
+from fourview.datasets.record import Listing
 from fourview.exam import SetupError
 from fourview.store.prepare import prepare
 from fourview.store.store import Store
@@ -73,6 +75,33 @@ def test_a_failed_image_is_named_and_ends_in_status_1(run: Run, tmp_path: Path) 
     assert result.exit_code == 1
     assert "e0_L-CC" in result.output
     assert "3 images prepared, 0 excluded, 1 failed" in result.stdout
+
+
+def test_stored_files_of_other_settings_are_named_and_removed_where_that_is_asked_for(run: Run, tmp_path: Path) -> None:
+    root = write_set(tmp_path / "set", [*four_views(1), Drawn("e1", "L-CC")])
+    arguments = ("prepare", "drawn", root, "--out", tmp_path / "store", *SMALL)
+    assert "stored files" not in run(*arguments).stdout
+    arguments = (*arguments, "--resume", "--require", "four-views")
+    said = flat(run(*arguments).stdout)
+    assert re.search(r"1 stored files, 0\.\d+ MB, are of .*, and stay \(images/.*--remove-unused removes them", said)
+    assert "sources, and were removed." in flat(run(*arguments, "--remove-unused").stdout)
+    assert len(list((tmp_path / "store" / "images").glob("*/*.h5"))) == 4
+    assert "stored files" not in run(*arguments).stdout
+
+
+def test_a_problem_of_the_listing_ends_in_status_1_too(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(root: Path) -> Listing:
+        whole = DATASET.find(root)
+        return replace(whole, records=whole.records[:3], problems=(("e0_R-MLO", "in the table, but not there"),))
+
+    monkeypatch.setitem(fourview.datasets.DATASETS, "drawn", replace(DATASET, find=find))
+    result = run("prepare", "drawn", write_set(tmp_path / "set", four_views(1)), "--out", tmp_path / "store", *SMALL)
+    assert result.exit_code == 1
+    assert "3 images prepared, 0 excluded, 0 failed" in result.stdout
+    assert "1 problems in the set's listing" in result.stdout
+    assert "e0_R-MLO" in (tmp_path / "store" / "failures.csv").read_text()
 
 
 def test_resume_says_how_many_were_there(run: Run, tmp_path: Path) -> None:
@@ -147,9 +176,8 @@ def test_wrong_shares_are_refused(run: Run, tmp_path: Path) -> None:
     assert "need numbers" in str(result.exception)
 
 
-@pytest.mark.slow
 def test_check_writes_a_page_and_the_audit(run: Run, tmp_path: Path) -> None:
-    prepare(DATASET, write_set(tmp_path / "set", four_views(6)), tmp_path / "store", crop=CROP)
+    prepare(DATASET, write_set(tmp_path / "set", four_views(2)), tmp_path / "store", crop=CROP)
     assert run("split", tmp_path / "store", "--folds", 2).exit_code == 0
     result = run("check", tmp_path / "store", "--out", tmp_path / "page", "--split", "split")
     assert result.exit_code == 0, result.output

@@ -22,6 +22,7 @@ from fourview.exam import Exam, ExamError, Heatmap, Mammogram, Reading, Score, S
 
 if TYPE_CHECKING:
     from fourview.ingest import read_exam
+    from fourview.phantom import phantoms
     from fourview.screen import Screener
 
 __version__ = "0.1.0"
@@ -38,10 +39,12 @@ __all__ = [
     "Side",
     "View",
     "__version__",
+    "phantoms",
     "read_exam",
 ]
 
-_LATE = {"read_exam": "fourview.ingest", "Screener": "fourview.screen"}  # so that torch is loaded only when needed
+# so that torch is loaded only when needed
+_LATE = {"read_exam": "fourview.ingest", "Screener": "fourview.screen", "phantoms": "fourview.phantom"}
 
 
 def __getattr__(name: str) -> Any:

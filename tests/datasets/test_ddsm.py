@@ -26,6 +26,9 @@ from tests.datasets.ddsm_miniature import (
     overlay,
     write_case,
 )
+from tests.datasets.drawn_film import COLS as FILM_COLS
+from tests.datasets.drawn_film import LABEL, TISSUE, draw_film
+from tests.datasets.drawn_film import ROWS as FILM_ROWS
 from tests.ingest.pictures import write_picture
 
 
@@ -90,6 +93,34 @@ def test_all_decoded_forms_load_to_the_same_scale_and_the_outline_lies_on_the_sp
             assert lesion.region is not None
             mask = draw_region(lesion.region, mammogram.pixels.shape)
             np.testing.assert_array_equal(mask, film(view) == 3900)
+
+
+@pytest.mark.parametrize(("letter", "digitizer"), [("C", "LUMISYS LASER"), ("A", "DBA 21"), ("D", "HOWTEK 960")])
+def test_of_a_film_the_breast_alone_is_left_also_where_it_is_darker_than_density_3(
+    tmp_path: Path, letter: str, digitizer: str
+) -> None:
+    drawn = draw_film()
+    scanner = scanner_of(letter, digitizer)
+    assert scanner is not None
+    density = 4 - drawn.pixels * (1.5 / TISSUE)  # tissue 2.5, skin from there to 3.8, background 3.8
+    grey = (scanner.offset - density) / -scanner.slope
+    grey = 10**grey - 1 if scanner.logarithmic else grey
+    case = write_case(tmp_path / "case0029", letter=letter)
+    header = case / f"{letter}-0029-1.ics"
+    text = header.read_text().replace("LUMISYS LASER", digitizer).replace("RESOLUTION 50", "RESOLUTION 500")
+    header.write_text(text.replace("LINES 240 PIXELS_PER_LINE 180", f"LINES {FILM_ROWS} PIXELS_PER_LINE {FILM_COLS}"))
+    write_raw(
+        case / f"{letter}_0029_1.LEFT_CC.LJPEG.1", np.clip(np.rint(grey), 0, (1 << scanner.bits) - 1).astype(np.uint16)
+    )
+    record = by_image(find_ddsm(tmp_path))[f"{letter}_0029_1.LEFT_CC"]
+    mammogram = load_ddsm(record)
+    assert mammogram.warnings == ()
+    assert (mammogram.pixels[drawn.breast] > 0).all()
+    assert not mammogram.pixels[LABEL].any()
+    pixels = density_to_pixels(load_density(record))
+    assert (pixels[drawn.breast] == 0).any()
+    np.testing.assert_array_equal(mammogram.pixels[drawn.breast], np.maximum(pixels, 1)[drawn.breast])
+    np.testing.assert_array_equal(mammogram.pixels > 0, mammogram.pixels == np.maximum(pixels, 1))
 
 
 def test_ljpeg_alone_says_how_to_decode_and_missing_films_are_named(root: Path) -> None:

@@ -67,15 +67,18 @@ def root(tmp_path: Path) -> Path:
         folder.mkdir(parents=True)
     (release / "INbreast.csv").write_text(table(ROWS))
     (release / "README.txt").write_text("text")
-    for file, patient, side, angle, *_ in ROWS:
+    for file, patient, side, angle, *_, birads in ROWS:
         pixels = breast(faces="right" if side == "L" else "left")
         if file == "20586908":
             pixels[SPOT] = 4000
         tags = {"ViewPosition": angle, "ImageLaterality": side, "PatientOrientation": None, "PatientID": "removed"}
         dataset = mammogram_dataset(pixels, **tags, ImagerPixelSpacing=[0.07, 0.07])
         save(dataset, dicoms / f"{file}_{patient}_MG_{side}_{angle}_ANON.dcm")
+        if birads >= "4":
+            write_rois(xml / f"{file}.xml", roi("Mass", OUTLINE))
+        if angle == "ML":
+            write_rois(muscle / f"{file}_muscle.xml", roi("Pectoral Muscle", [(0, 0), (60, 0), (0, 90)]))
     write_rois(xml / "20586908.xml", roi("Mass", OUTLINE), roi("Calcification", [(100.0, 150.0)]))
-    write_rois(muscle / "20586934_muscle.xml", roi("Pectoral Muscle", [(0, 0), (60, 0), (0, 90)]))
     second = {"ROIPoints": ["{0, 0}", "{60.5, 0}", "{0, 90}"], "Name": "Pectoral Muscle"}
     (muscle / "20586960_muscle.xml").write_bytes(plistlib.dumps(second))
     (xml / "20586908.roi").write_bytes(b"binary")
@@ -98,8 +101,8 @@ def test_the_file_name_gives_the_patient_and_the_table_the_rest(root: Path) -> N
     first = found["20586908"]
     assert (first.patient, first.exam) == ("6c613a14b80a8591", "6c613a14b80a8591_201001")
     assert found["20586960"].exam == "6c613a14b80a8591_200802"
-    assert (first.view, first.density, first.date, first.spacing_mm) == ("L-CC", "D", "2010-01-01", 0.07)
-    assert found["20586960"].date == "2008-07-01"
+    assert (first.view, first.density, first.date, first.spacing_mm) == ("L-CC", "D", "2010-01", 0.07)
+    assert found["20586960"].date == "2008-07"  # the second half of 2008, written as its first month
     assert found["20587148"].density is None
     assert {record.age for record in listing.records} == {None}
 
@@ -133,8 +136,10 @@ def test_x_is_the_column_so_the_outline_lies_on_the_spot(root: Path) -> None:
 
 
 def test_an_image_without_an_outline_file_has_no_finding(root: Path) -> None:
-    found = by_image(find_inbreast(root))
-    assert found["20587054"].lesions == ()
+    listing = find_inbreast(root)
+    found = by_image(listing)
+    assert (found["20586934"].lesions, found["20586934"].warnings) == ((), ())
+    assert (listing.warnings, listing.problems) == ((), ())
     assert [lesion.kind for lesion in found["20586908"].lesions] == ["mass", "calcification"]
 
 
@@ -237,6 +242,24 @@ def test_half_a_download_is_named_file_by_file(root: Path) -> None:
     }
 
 
+def test_half_of_the_outlines_are_said_image_by_image_and_for_the_set(root: Path) -> None:
+    for image in ("20587054", "20587148"):
+        (release(root) / "AllXML" / f"{image}.xml").unlink()
+    (release(root) / "PectoralMuscle" / "20587080_muscle.xml").unlink()
+    listing = find_inbreast(root)
+    found = by_image(listing)
+    missing = {image: record.warnings for image, record in found.items() if record.warnings}
+    assert missing == {
+        "20587054": ("no file in AllXML, but the table says BI-RADS 4a: its outlines are missing",),
+        "20587148": ("no file in AllXML, but the table says BI-RADS 5: its outlines are missing",),
+    }
+    assert found["20587054"].lesions == ()
+    assert listing.warnings == (
+        "2 of 5 images with findings in the table have no file in AllXML: without outlines they look normal",
+        "1 of 4 MLO images have no outline of the pectoral muscle",
+    )
+
+
 @pytest.mark.parametrize("missing", ["AllDICOMs", "AllXML", "INbreast.csv"])
 def test_a_missing_part_stops_and_is_named(root: Path, missing: str) -> None:
     (release(root) / missing).rename(root / "moved")
@@ -298,8 +321,11 @@ def excel(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             pytest.fail("a sheet other than Sheet1 was read")
         lines: list[list[str | None]] = [[*EXCEL_HEADER]]
         for file, _, side, _, view, date, acr, birads in ROWS:
-            marks = ["X", None, None, "X"] if file == "20586908" else [None] * 4
-            lines.append(["removed", "removed", side, view, date, file, acr, birads, *marks, *[None] * 5])
+            marks = ["X", None, None, "X"] if file in ("20586908", "20586960") else [None] * 4
+            status = "no annotation (normal)" if file == "20586934" else None
+            muscle = "yes" if view == "MLO" else None
+            cells = ["removed", "removed", side, view, date, file, acr, birads, *marks, None, None, status, muscle]
+            lines.append([*cells, None])
         lines.append([None] * 17)
         lines.append([*[None] * 8, "108", "308", "3", "14", *[None] * 5])
         return SimpleNamespace(to_polars=lambda: pl.DataFrame(lines, orient="row"))
@@ -314,10 +340,19 @@ def test_the_excel_table_has_more_columns_and_junk_below_and_sheet_2_is_never_re
 ) -> None:
     asked = excel(monkeypatch)
     (release(root) / "INbreast.csv").rename(release(root) / "INbreast.xls")
+    (release(root) / "PectoralMuscle" / "20587080_muscle.xml").unlink()
     listing = find_inbreast(root)
     found = by_image(listing)
     assert listing.problems == ()
-    assert listing.warnings == ("INbreast.xls: 1 rows without a file name dropped",)
+    assert listing.warnings == (
+        "INbreast.xls: 1 rows without a file name dropped",
+        "1 of 7 images with findings in the table have no file in AllXML: without outlines they look normal",
+        "1 of 4 MLO images have no outline of the pectoral muscle",
+    )
+    assert {image: record.warnings for image, record in found.items() if record.warnings} == {
+        "20586960": ("no file in AllXML, but the table says mass, asymmetry: its outlines are missing",),
+        "20587080": ("no outline of the pectoral muscle, which the table announces",),
+    }
     assert [found[row[0]].birads for row in ROWS] == ["1", "3", "2", "4a", "4b", "4c", "5", "6"]
     assert found["20586908"].more["findings"] == "mass, asymmetry"
     assert asked == ["Sheet1"]

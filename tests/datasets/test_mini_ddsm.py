@@ -15,6 +15,7 @@ from fourview.datasets.record import ImageRecord, Listing, MaskFile, Polygon
 from fourview.datasets.regions import draw_region
 from fourview.exam import ExamError, SetupError
 from tests.datasets.ddsm_miniature import COLS, ROWS, VIEWS, abnormality, film, overlay, write_case
+from tests.datasets.unreadable import make_unreadable
 from tests.ingest.pictures import write_picture
 
 HEADER = "fullPath,fileName,View,Side,Status,Tumour_Contour,Tumour_Contour2,Age,Density"
@@ -124,6 +125,7 @@ def test_rows_without_a_picture_and_pictures_without_a_row_are_named(root: Path)
         (",CC,LEFT,Benign,", ",CC,RIGHT,Benign,", "which its name contradicts"),
         (",CC,LEFT,Benign,", ",MLO,LEFT,Benign,", "which its name contradicts"),
         (",CC,LEFT,Benign,", ",CC,LEFT,Healthy,", "found status 'Healthy'"),
+        (",CC,LEFT,Benign,", ",CC,LEFT,Cancer,", "says Cancer, but its image lies in the folder Benign"),
     ],
 )
 def test_rows_that_contradict_themselves_are_left_out(root: Path, old: str, new: str, said: str) -> None:
@@ -141,12 +143,87 @@ def test_outlines_that_contradict_the_status_are_said(root: Path) -> None:
     assert record.warnings == ("the exam is labelled Benign, but an outline of it is malignant",)
 
 
+def test_an_outline_in_a_normal_exam_is_said_and_its_exam_counted(root: Path) -> None:
+    table = root / "DataWMask.csv"
+    name = "Normal/1002/C_1002_1.RIGHT_CC_Mask.jpg"
+    line = "C_1002_1.RIGHT_CC.jpg,CC,RIGHT,Normal,"
+    table.write_text(table.read_text().replace(f"{line}-,", f"{line}{name},"))
+    write_picture(root / name, contour())
+    listing = find_mini_ddsm(root)
+    assert listing.problems == ()
+    assert listing.warnings == (LOSSY, "outlines contradict the status of 1 of 3 exams")
+    records = by_image(listing)
+    warned = {name: record.warnings for name, record in records.items() if record.warnings}
+    assert warned == {"C_1002_1.RIGHT_CC": ("the exam is labelled Normal, but this image has an outline",)}
+
+
+@pytest.mark.parametrize(
+    ("pathology", "said"),
+    [
+        ("BENIGN", ("the exam is labelled Cancer, but its outlines are benign",)),
+        ("BENIGN_WITHOUT_CALLBACK", ("the exam is labelled Cancer, but its outlines are benign",)),
+        ("UNPROVEN", ()),
+        ("MALIGNANT", ()),
+    ],
+)
+def test_a_cancer_whose_outlines_are_all_benign_is_said_on_all_images_of_the_exam(
+    root: Path, pathology: str, said: tuple[str, ...]
+) -> None:
+    write_case(root / "Cancer/0031", number="0031", LEFT_CC=overlay(abnormality(pathology=pathology)))
+    listing = find_mini_ddsm(root)
+    records = by_image(listing)
+    assert {records[f"C_0031_1.{view}"].warnings for view in VIEWS} == {said}
+    assert (len(listing.warnings) == 2) == bool(said)
+
+
+def test_outlines_without_the_size_of_their_scan_still_speak_about_the_status(root: Path) -> None:
+    (root / "Benign/0029/C-0029-1.ics").unlink()
+    (root / "Benign/0029/C_0029_1.LEFT_CC.OVERLAY").write_text(overlay(abnormality(pathology="MALIGNANT")))
+    record = by_image(find_mini_ddsm(root))["C_0029_1.LEFT_CC"]
+    assert [type(lesion.region) for lesion in record.lesions] == [MaskFile]
+    assert record.warnings == (
+        "the exam is labelled Benign, but an outline of it is malignant",
+        "no .ics file says how large its scan was: the outlines of its .OVERLAY file are not used",
+    )
+
+
+def test_half_of_an_exam_is_said(root: Path) -> None:
+    (root / "Benign/0029/C_0029_1.LEFT_CC.OVERLAY").unlink()
+    record = by_image(find_mini_ddsm(root))["C_0029_1.LEFT_CC"]
+    assert record.warnings == ("the .ics file announces an outline in an .OVERLAY file, but none is there",)
+
+
+def test_contours_that_the_table_does_not_name_are_listed_and_not_used(root: Path) -> None:
+    write_picture(root / "Benign/0029/C_0029_1.RIGHT_CC_Mask.jpg", contour())
+    listing = find_mini_ddsm(root)
+    said = "not in DataWMask.csv, an outline that is not used"
+    assert listing.problems == (("Benign/0029/C_0029_1.RIGHT_CC_Mask.jpg", said),)
+    assert by_image(listing)["C_0029_1.RIGHT_CC"].lesions == ()
+
+
 def test_a_picture_of_other_proportions_or_a_cut_one_is_left_out(root: Path) -> None:
     write_picture(root / "Benign/0029/C_0029_1.LEFT_CC.jpg", half("LEFT_CC")[:100])
     (root / "Benign/0029/C_0029_1.LEFT_MLO.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     problems = dict(find_mini_ddsm(root).problems)
     assert "not the proportions of the scan" in problems["C_0029_1.LEFT_CC"]
     assert "no JPEG header" in problems["C_0029_1.LEFT_MLO"]
+
+
+def test_a_picture_that_cannot_be_read_is_a_problem_of_its_own(root: Path) -> None:
+    make_unreadable(root / "Benign/0029/C_0029_1.LEFT_CC.jpg")
+    listing = find_mini_ddsm(root)
+    assert len(listing.records) == 11
+    said = "C_0029_1.LEFT_CC.jpg: cannot be read (Input/output error), need the whole file"
+    assert listing.problems == (("C_0029_1.LEFT_CC", said),)
+
+
+def test_a_picture_without_a_size_is_left_out(root: Path) -> None:
+    path = root / "Benign/0029/C_0029_1.LEFT_CC.jpg"
+    data = path.read_bytes()
+    at = data.index(b"\xff\xc0") + 5  # of its rows and columns
+    path.write_bytes(data[: at + 2] + bytes(2) + data[at + 4 :])
+    problems = dict(find_mini_ddsm(root).problems)
+    assert "no JPEG header with a size" in problems["C_0029_1.LEFT_CC"]
 
 
 def test_a_mirrored_picture_is_refused_when_it_is_read(root: Path) -> None:

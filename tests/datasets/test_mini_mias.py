@@ -32,9 +32,10 @@ FILMS = ("mdb001", "mdb002", "mdb005", "mdb006", "mdb216", "mdb218")
 
 
 def film(name: str) -> NDArray[np.uint8]:
-    """A film of 1024 x 1024: odd ones (right) face left, with a bright disc of mdb001's circle."""
+    """A film of 1024 x 1024: odd ones (right) face left, with a bright disc of mdb001's circle in the breast."""
     image = (breast(1024, 1024, faces="right" if int(name[3:]) % 2 == 0 else "left") >> 5).astype(np.uint8)
     if name == "mdb001":
+        image[480:720, 220:600] = 60
         rows, cols = np.ogrid[:1024, :1024]
         image[(rows - (1023 - 425)) ** 2 + (cols - 300) ** 2 <= 60**2] = 250
     return image

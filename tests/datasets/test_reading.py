@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +14,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from fourview.crop import crop_breast
 from fourview.datasets import DATASETS
 from fourview.datasets.reading import load_record
 from fourview.datasets.record import ImageRecord
-from fourview.datasets.tables import files_below, find_one, number_of, read_sheet, read_table, side_of
+from fourview.datasets.tables import files_below, find_one, number_of, read_sheet, read_table, side_of, stream_table
 from fourview.exam import ExamError, SetupError, Side
 from fourview.ingest import read_exam
+from tests.datasets.drawn_film import LABEL, SPACING_MM, draw_film
 from tests.ingest.pictures import picture, write_picture
 from tests.ingest.synthetic_dicom import breast, mammogram_dataset, save
 
@@ -59,6 +63,28 @@ def test_a_header_that_some_copies_write_otherwise_is_renamed(tmp_path: Path) ->
     assert read_table(table, needs=["breast_density"], renamed={"breast density": "breast_density"}) == [
         {"breast_density": "3"}
     ]
+
+
+def test_only_the_columns_that_are_asked_for_are_kept_and_others_may_repeat(tmp_path: Path) -> None:
+    table = write_text(tmp_path / "t.csv", ",id,tag,note,tag\n0,a,1,x,2\n1,b\n")
+    assert read_table(table, needs=["id"], keep=["note", "absent"]) == [
+        {"id": "a", "note": "x"},
+        {"id": "b", "note": ""},
+    ]
+    assert read_table(table, needs=["id"], keep=()) == [{"id": "a"}, {"id": "b"}]
+
+
+@pytest.mark.parametrize("read", [read_table, stream_table])
+def test_a_wide_table_is_never_in_memory_as_a_whole(tmp_path: Path, read: Callable[..., Iterable[Any]]) -> None:
+    line = ",".join(f"cell {i:04d}" for i in range(150))
+    table = write_text(tmp_path / "t.csv", ",".join(f"c{i}" for i in range(150)) + "\n" + f"{line}\n" * 2000)
+    tracemalloc.start()
+    try:
+        assert sum(len(row) for row in read(table, needs=["c3"], keep=["c7"])) == 4000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < table.stat().st_size  # 3.0 MB; every cell of every row takes 24 MB
 
 
 @pytest.mark.parametrize(
@@ -199,6 +225,34 @@ def test_jpeg_is_taken_only_of_sets_that_are_published_so(tmp_path: Path) -> Non
     assert any(decision.value.endswith("lossy") for decision in found.decisions)
     grey_as_colour = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     np.testing.assert_array_equal(found.pixels, grey_as_colour)
+
+
+@pytest.mark.parametrize("end", [".png", ".dcm"])
+def test_of_a_film_all_but_the_breast_is_0_only_where_the_set_holds_films(tmp_path: Path, end: str) -> None:
+    drawn, path = draw_film(), tmp_path / f"a{end}"
+    if end == ".png":
+        write_picture(path, drawn.pixels)
+    else:
+        spacing = {"ImagerPixelSpacing": [SPACING_MM, SPACING_MM]}
+        save(mammogram_dataset(drawn.pixels.astype(np.uint16) * 16, **spacing), path)
+    whole = load_record(record(path, spacing_mm=SPACING_MM))
+    film = load_record(record(path, spacing_mm=SPACING_MM), film=True)
+    assert whole.pixels[LABEL].all()
+    assert not film.pixels[LABEL].any()
+    np.testing.assert_array_equal(film.pixels[drawn.breast], whole.pixels[drawn.breast])
+    assert [decision.topic for decision in film.decisions].count("film") == 1
+    assert "film" not in [decision.topic for decision in whole.decisions]
+    assert (film.faces, film.spacing_mm) == ("right", SPACING_MM)
+    shares = [crop_breast(one, iterations=20).pixels.size / drawn.pixels.size for one in (whole, film)]
+    assert shares[0] == 1
+    assert shares[1] < 0.7
+
+
+def test_a_film_without_a_plausible_breast_is_read_whole_with_a_warning(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(80, 100, (300, 200)).astype(np.uint8)
+    found = load_record(record(write_picture(tmp_path / "a.png", pixels)), film=True)
+    np.testing.assert_array_equal(found.pixels, pixels)
+    assert [said for said in found.warnings if said.startswith("the film is left as it is: the breast fills the film")]
 
 
 @pytest.mark.parametrize("damage", ["cut", "colour"])

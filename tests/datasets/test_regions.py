@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -23,6 +25,52 @@ def test_a_disc_covers_the_centres_within_its_radius() -> None:
 
 def test_the_smallest_disc_is_one_pixel() -> None:
     assert np.argwhere(draw_region(Circle(2.4, 3.4, 0.1), (6, 6))).tolist() == [[2, 3]]
+
+
+@pytest.mark.parametrize(
+    "disc",
+    [Circle(20.5, 30.25, 7.3), Circle(-4, 12.5, 9), Circle(39.6, 59.2, 30), Circle(20, 30, 500), Circle(7, 9, 5)],
+)
+def test_a_disc_is_the_same_however_much_of_the_image_it_fills(disc: Circle) -> None:
+    rows, cols = np.ogrid[:40, :60]
+    expected = (rows - disc.row) ** 2 + (cols - disc.col) ** 2 <= disc.radius**2
+    np.testing.assert_array_equal(draw_region(disc, (40, 60)), expected)
+
+
+@pytest.mark.parametrize(
+    "region",
+    [Circle(1000, 700, 8), Polygon(((1000.0, 700.0), (1000.0, 720.0), (1020.0, 710.0)))],
+    ids=["disc", "outline"],
+)
+def test_a_small_region_of_a_large_image_takes_no_memory_beside_its_mask(region: Region) -> None:
+    draw_region(region, (100, 100))
+    tracemalloc.start()
+    try:
+        mask = draw_region(region, (3000, 2000))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert mask.any()
+    assert peak < 1.1 * mask.nbytes
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        Circle(math.nan, 3, 2),
+        Circle(3, 3, math.inf),
+        Polygon(((1.0, 1.0), (1.0, math.nan), (5.0, 5.0))),
+        Polygon(()),
+    ],
+)
+def test_coordinates_that_are_no_numbers_are_refused(region: Region) -> None:
+    with pytest.raises(ExamError, match="numbers"):
+        draw_region(region, (6, 7))
+
+
+def test_an_outline_with_a_point_far_away_is_refused_and_takes_no_memory() -> None:
+    with pytest.raises(ExamError, match=r"found an outline from \[10\.0, 10\.0\] to \[90000000\.0, 50\.0\]"):
+        draw_region(Polygon(((10.0, 10.0), (10.0, 50.0), (9e7, 30.0))), (100, 100))
 
 
 @pytest.mark.parametrize(
@@ -98,3 +146,37 @@ def test_opacity_is_no_part_of_a_mask(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "clear.png"), picture)
     with pytest.raises(ExamError, match="only the opacity"):
         draw_region(MaskFile(tmp_path / "clear.png"), (40, 30))
+
+
+def rectangle(shape: tuple[int, int], rows: slice, cols: slice) -> np.ndarray:
+    picture = np.zeros(shape, np.uint8)
+    picture[rows, cols] = 255
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("picture", "outline", "said"),
+    [
+        (255 - rectangle((40, 50), slice(10, 20), slice(5, 15)), False, r"over 95.0% of the image and 100.0% of its"),
+        (rectangle((40, 50), slice(0, 21), slice(0, 50)), False, r"over 52.5% of the image and 51.1% of its"),
+        (np.full((40, 50), 255, np.uint8), False, "over 100.0% of the image"),
+        (np.full((40, 50), 255, np.uint8), True, "over 100.0% of the image"),
+        (255 - rectangle((40, 50), slice(20, 21), slice(5, 15)), True, "over 99.5% of the image"),
+        (  # a drawn line around most of the image: what lies outside of it is the smaller part
+            rectangle((40, 50), slice(3, 37), slice(3, 47)) - rectangle((40, 50), slice(4, 36), slice(4, 46)),
+            True,
+            r"% of the image and 100.0% of its border",
+        ),
+    ],
+)
+def test_a_mask_over_more_than_a_lesion_can_cover_is_refused_with_its_share(
+    tmp_path: Path, picture: np.ndarray, outline: bool, said: str
+) -> None:
+    path = write_picture(tmp_path / "m.png", picture)
+    with pytest.raises(ExamError, match=rf"m\.png: found a mask .*{said}.*is it inverted\?"):
+        draw_region(MaskFile(path, 128, outline=outline), (40, 50))
+
+
+def test_a_mask_over_half_of_the_image_is_a_lesion_still(tmp_path: Path) -> None:
+    path = write_picture(tmp_path / "m.png", rectangle((40, 50), slice(10, 30), slice(0, 50)))
+    assert draw_region(MaskFile(path), (40, 50)).mean() == 0.5

@@ -14,8 +14,16 @@ import pytest
 from fourview.datasets.record import ImageRecord, MaskFile, Polygon
 from fourview.datasets.regions import draw_region
 from fourview.datasets.upstream import DATASET
-from fourview.exam import ExamError, SetupError, View
+from fourview.datasets.upstream_masks import read_regions
+from fourview.exam import ExamError, SetupError, View, hash_label
+from fourview.ingest.sources import IngestOptions
+from fourview.ingest.upstream_list import find_upstream
+from fourview.store.prepare import prepare
+from fourview.store.prepare_image import CropSettings
+from fourview.store.store import Store
+from tests.datasets.unreadable import make_unreadable
 from tests.ingest.pictures import picture, write_picture
+from tests.ingest.synthetic_dicom import breast, mammogram_dataset, save
 
 VIEWS = ("L-CC", "R-CC", "L-MLO", "R-MLO")
 SEEN = {  # clusters of calcifications of the real sample, (row, col), found by eye
@@ -53,8 +61,7 @@ def test_labels_go_to_the_images_of_their_breast(tmp_path: Path, suffix: str) ->
         (root / "exam_list.json").unlink()
         (root / "exam_list.pkl").write_bytes(pickle.dumps(exams, protocol=4))
     listing = DATASET.find(root)
-    assert listing.problems == ()
-    assert "no patients" in listing.warnings[0]
+    assert (listing.problems, listing.warnings) == ((), ())
     labels = {record.image: (record.malignant, record.benign) for record in listing.records}
     assert labels == {
         "0_L-CC": (False, True),
@@ -63,7 +70,12 @@ def test_labels_go_to_the_images_of_their_breast(tmp_path: Path, suffix: str) ->
         "0_R-MLO": (True, False),
     }
     first = listing.records[0]
-    assert (first.label_unit, first.label_source, first.patient, first.exam) == ("breast", "biopsy", None, "0")
+    assert (first.label_unit, first.label_source, first.patient, first.exam) == (
+        "breast",
+        "biopsy",
+        None,
+        hash_label("0"),
+    )
 
 
 @pytest.mark.parametrize("more", [{}, {"cancer_label": {**NONE, "unknown": 1}}])
@@ -74,11 +86,17 @@ def test_without_a_biopsy_nothing_is_known(tmp_path: Path, more: dict[str, Any])
 
 @pytest.mark.parametrize(
     ("label", "reason"),
-    [({**NONE, "malignant": 1}, "says malignant 1 for the exam, but 0"), ({"malignant": 1}, "need left_"), (3, "need")],
+    [
+        ({**NONE, "malignant": 1}, "says malignant 1 for the exam, but 0"),
+        ({"malignant": 1}, "need left_"),
+        (3, "need"),
+        ({**NONE, "left_benign": 1, "unknown": 1}, "says unknown 1 and left_benign 1, need unknown 0, or 1 where no"),
+        ({**NONE, "unknown": "no"}, "says unknown 'no', need unknown 0, or 1"),
+    ],
 )
 def test_labels_that_contradict_themselves_are_listed(tmp_path: Path, label: Any, reason: str) -> None:
     listing = DATASET.find(write(tmp_path, [exam(cancer_label=label), exam(1)]))
-    assert {record.exam for record in listing.records} == {"1"}
+    assert {record.exam for record in listing.records} == {hash_label("1")}
     assert [name for name, _ in listing.problems] == [f"0_{view}" for view in VIEWS]
     assert reason in listing.problems[0][1]
 
@@ -177,6 +195,10 @@ def test_an_outline_in_a_breast_without_that_finding_is_a_warning(tmp_path: Path
     (root / "exam_list.json").write_text(json.dumps(entry))
     warnings = by_image(DATASET.find(root).records)["0_R-CC"].warnings
     assert warnings == ("a benign finding is outlined, but cancer_label says none",)
+    entry[0]["cancer_label"]["unknown"] = 1
+    (root / "exam_list.json").write_text(json.dumps(entry))
+    warnings = by_image(DATASET.find(root).records)["0_R-CC"].warnings
+    assert warnings == ("a benign finding is outlined, but cancer_label says that nothing is known",)
 
 
 def test_missing_images_are_a_problem_of_their_exam(tmp_path: Path) -> None:
@@ -189,10 +211,176 @@ def test_missing_images_are_a_problem_of_their_exam(tmp_path: Path) -> None:
     assert "0_L-CC" in reason
 
 
-def test_an_image_in_two_exams_is_taken_once(tmp_path: Path) -> None:
+def test_an_image_in_two_exams_is_taken_for_neither(tmp_path: Path) -> None:
     listing = DATASET.find(write(tmp_path, [exam(), exam() | {"L-CC": ["1_L-CC"]}]))
+    assert [record.image for record in listing.records] == ["0_L-CC", "1_L-CC"]
+    assert [name for name, _ in listing.problems] == ["0_R-CC", "0_L-MLO", "0_R-MLO"] * 2
+    assert listing.problems[0][1] == (
+        "the list names one file for 2 images (R-CC of exam 0, R-CC of exam 1_L-CC 0_R-CC 0_L-MLO 0_R-MLO), need one "
+        "image per file"
+    )
+
+
+def test_an_image_in_two_views_and_one_under_two_names_are_taken_for_none(tmp_path: Path) -> None:
+    listing = DATASET.find(write(tmp_path / "views", [exam() | {"R-MLO": ["0_L-CC"]}]))
+    assert {record.image for record in listing.records} == {"0_R-CC", "0_L-MLO"}
+    assert "one file for 2 images (L-CC of exam 0, R-MLO of exam 0)" in dict(listing.problems)["0_L-CC"]
+    root = write(tmp_path / "links", [exam(), exam(1)])
+    (root / "images/1_R-CC.png").unlink()
+    (root / "images/1_R-CC.png").symlink_to(root / "images/0_R-CC.png")
+    listing = DATASET.find(root)
+    assert len(listing.records) == 6
+    assert {name for name, _ in listing.problems} == {"0_R-CC", "1_R-CC"}
+
+
+def test_two_files_of_one_name_are_both_refused(tmp_path: Path) -> None:
+    root = write(tmp_path, [exam() | {"L-CC": ["a/0_L-CC", "b/0_L-CC"]}])
+    listing = DATASET.find(root)
+    assert len(listing.records) == 3
+    assert listing.problems == (("0_L-CC", "the list names 2 files 0_L-CC, need names that are unique"),) * 2
+
+
+def test_an_exam_that_the_list_repeats_word_for_word_is_taken_once(tmp_path: Path) -> None:
+    listing = DATASET.find(write(tmp_path, [exam(), exam(1), exam()]))
+    assert len(listing.records) == 8
+    ((_, reason),) = listing.problems
+    assert reason == "exam_list.json holds this exam twice, word for word: it is taken once"
+
+
+def test_what_the_list_names_and_the_folder_lacks_is_counted(tmp_path: Path) -> None:
+    root = masked(tmp_path, (spot("R-CC") == 60000).astype(np.uint8) * 255)
+    (root / "images/0_L-CC.png").unlink()
+    images, masks = DATASET.find(root).warnings
+    assert images == "images: the list names 4, 3 are there, 1 are not (0_L-CC): is the set complete?"
+    assert masks == (
+        "masks: the list names 8, 1 are there, 7 are not, 1 of them of findings that cancer_label has "
+        "(0_R-MLO_benign): findings that cannot be seen, or the set is not complete"
+    )
+
+
+def test_pictures_that_the_list_does_not_name_are_counted(tmp_path: Path) -> None:
+    root = write(tmp_path, [exam()])
+    for stem in ("7_L-CC", "7_R-CC"):
+        write_picture(root / "images" / f"{stem}.png", picture("L-CC"))
+    assert DATASET.find(root).warnings == ("pictures: 2 are there that the list does not name (7_L-CC, 7_R-CC)",)
+
+
+def test_hdf5_files_of_the_images_are_named_and_heatmaps_are_none_of_them(tmp_path: Path) -> None:
+    root = write(tmp_path, [exam()])
+    (root / "images/0_L-CC.png").rename(root / "images/0_L-CC.hdf5")
+    (root / "images/0_R-CC.hdf5").write_bytes(b"")
+    (root / "heatmap_malignant").mkdir()
+    (root / "heatmap_malignant/0_L-MLO.hdf5").write_bytes(b"")
+    warnings = DATASET.find(root).warnings
+    assert warnings[1:] == (
+        "images: 1 are there only as HDF5, which is not read (0_L-CC)",
+        "images: 1 are there as HDF5 too, which is not read (0_R-CC)",
+    )
+
+
+def test_a_mask_that_is_there_or_named_twice_outlines_nothing(tmp_path: Path) -> None:
+    mask = (spot("R-CC") == 60000).astype(np.uint8) * 255
+    root = masked(tmp_path / "there", mask)
+    write_picture(root / "other" / "0_R-CC_benign.png", mask)
+    listing = DATASET.find(root)
+    record = by_image(listing.records)["0_R-CC"]
+    assert (record.lesions, record.malignant, record.benign) == ((), False, True)
+    assert record.warnings == ("no benign region: found 2 masks 0_R-CC_benign.png in or below the folder, need 1",)
+    assert listing.problems == (("0_R-CC benign", f"{record.warnings[0][18:]}; the image is kept without this region"),)
+    named = masked(tmp_path / "named", mask, **{"R-MLO": ["0_R-MLO"]})
+    entry = json.loads((named / "exam_list.json").read_text())
+    entry[0]["L-CC_malignant_seg"] = ["0_R-CC_benign"]
+    (named / "exam_list.json").write_text(json.dumps(entry))
+    records = by_image(DATASET.find(named).records)
+    said = "the list names the mask 0_R-CC_benign 2 times, need one image and finding each"
+    assert records["0_R-CC"].warnings == (f"no benign region: {said}",)
+    assert records["0_L-CC"].warnings == (f"no malignant region: {said}",)
+
+
+def test_fewer_masks_than_images_of_a_view_are_refused(tmp_path: Path) -> None:
+    listing = DATASET.find(write(tmp_path, [exam(**{"R-CC": ["0_R-CC", "0_R-CC-b"], "R-CC_benign_seg": ["0_mask"]})]))
     assert len(listing.records) == 5
-    assert {name for name, _ in listing.problems} == {"0_R-CC", "0_L-MLO", "0_R-MLO"}
+    assert [name for name, _ in listing.problems] == ["0_R-CC benign", "0_R-CC-b benign"]
+    assert "R-CC_benign_seg names 1 masks for 2 images, need one each" in listing.problems[0][1]
+
+
+@pytest.mark.parametrize("shape", [(240, 180), (2944, 1920)])
+def test_an_inverted_mask_outlines_nothing_and_its_image_says_so(tmp_path: Path, shape: tuple[int, int]) -> None:
+    mask = np.full(shape, 255, np.uint8)
+    mask[100:120, 60:90] = 0
+    listing = DATASET.find(masked(tmp_path, mask, "R-MLO", spot("R-MLO")))
+    record = by_image(listing.records)["0_R-MLO"]
+    assert record.lesions == ()
+    (warning,) = record.warnings
+    assert warning.startswith("no benign region: 0_R-MLO_benign.png: found a mask over 9")
+    assert "is it inverted?" in listing.problems[0][1]
+
+
+def test_a_mask_that_cannot_be_read_costs_its_image_the_outline_only(tmp_path: Path) -> None:
+    root = masked(tmp_path, (spot("R-CC") == 60000).astype(np.uint8) * 255)
+    make_unreadable(root / "segmentation/0_R-CC_benign.png")
+    listing = DATASET.find(root)
+    assert len(listing.records) == 4
+    ((name, said),) = listing.problems
+    assert name == "0_R-CC benign"
+    assert said.startswith("0_R-CC_benign.png: the mask cannot be read (Input/output error)")
+
+
+def test_an_image_that_cannot_be_read_is_said_without_its_path(tmp_path: Path) -> None:
+    write_picture(tmp_path / "mask.png", np.ones((9, 9), np.uint8))
+    with pytest.raises(ExamError, match=r"^its image cannot be read \(Input/output error\)"):
+        read_regions(tmp_path / "mask.png", make_unreadable(tmp_path / "1.png"), view=View.L_CC, faces="right")
+
+
+def named_after_a_patient(root: Path) -> Path:
+    """An exam of DICOM files that are called as their patient, with masks, a picture not named, and one gone."""
+    dicom = {"PatientName": "Janeway^Kathryn", "PatientID": "4711"}
+    root.mkdir()
+    for view, side in (("L-CC", "L"), ("R-CC", "R")):
+        tags = {"ImageLaterality": side, "PatientOrientation": None, **dicom}
+        image = breast(faces="right" if side == "L" else "left")
+        save(mammogram_dataset(image, **tags), root / f"Janeway_{view}.dcm")
+    for name in ("Janeway_L-CC_benign", "Janeway_old", "a/Janeway_R-CC_benign", "b/Janeway_R-CC_benign"):
+        write_picture(root / f"{name}.png", np.full((240, 180), 255, np.uint8))
+    views = {view: [f"Janeway_{view}"] for view in ("L-CC", "R-CC", "L-MLO")}
+    masks = {f"{view}_benign_seg": [f"Janeway_{view}_benign"] for view in views}
+    (root / "list.json").write_text(json.dumps([{"horizontal_flip": "NO", "R-MLO": [], **views, **masks}]))
+    return root
+
+
+def test_nothing_that_is_shown_names_a_patient(tmp_path: Path) -> None:
+    root = named_after_a_patient(tmp_path / "set")
+    listing = DATASET.find(root)
+    texts = f"{listing.problems} {listing.warnings} {[(r.image, r.exam, r.warnings) for r in listing.records]}"
+    assert len(listing.records) == 2
+    assert len(listing.problems) == 3  # L-MLO is not there, one mask covers everything, one is there twice
+    assert len(listing.warnings) == 3  # an image and a mask are not there, a picture is not named
+    assert [word for word in ("janeway", "kathryn", "4711") if word in texts.lower()] == []
+    (root / "Janeway_L-CC.dcm").unlink()
+    (root / "Janeway_R-CC.dcm").write_bytes(b"none")
+    for record in listing.records:
+        with pytest.raises(ExamError) as raised:
+            DATASET.load(record)
+        assert "janeway" not in str(raised.value).lower()
+
+
+def test_images_and_exams_are_called_as_in_readings_of_the_same_list(tmp_path: Path) -> None:
+    root = named_after_a_patient(tmp_path / "set")
+    content = json.loads((root / "list.json").read_text())
+    (read,) = find_upstream(content, root / "list.json", IngestOptions()).exams
+    records = DATASET.find(root).records
+    assert [f"{record.image}.dcm" for record in records] == [image.name for image in read.images]
+    assert {(record.exam, record.patient) for record in records} == {(read.exam_id, read.patient_key)}
+
+
+def test_the_store_has_no_file_name_with_a_patient_in_it(tmp_path: Path) -> None:
+    root = named_after_a_patient(tmp_path / "set")
+    prepare(DATASET, root, tmp_path / "store", crop=CropSettings(iterations=5, buffer_px=5))
+    table = Store.open(tmp_path / "store").manifest
+    assert table["file"].to_list() == table["image"].to_list()
+    for file in (tmp_path / "store").rglob("*.*"):
+        assert not file.is_file() or b"janeway" not in file.read_bytes().lower(), file.name
+    assert "janeway" not in str(table.rows()).lower()
 
 
 def test_a_folder_without_a_list_or_with_several_is_refused(tmp_path: Path) -> None:

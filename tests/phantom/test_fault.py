@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom import dcmread
-from pydicom.uid import RLELossless
+from pydicom.uid import JPEGLosslessSV1, RLELossless
 
 from fourview.exam import VIEWS, SetupError, View
 from fourview.phantom import FAULTS, Fault, PhantomExam, draw_exam, plant, write_exam
@@ -58,6 +58,17 @@ def test_a_compressed_file_takes_a_fault_too(exam: PhantomExam, tmp_path: Path) 
     write_exam(exam, tmp_path, transfer_syntax=RLELossless)
     ds = dcmread(plant(tmp_path, "pixels mirrored", View.R_CC))
     np.testing.assert_array_equal(ds.pixel_array, exam.images[1].pixels[:, ::-1])
+
+
+@pytest.mark.parametrize("name", ["dimensions", "senographe"])
+def test_a_fault_leaves_grey_scale_and_padding_of_another_unit_alone(name: str, tmp_path: Path) -> None:
+    drawn = draw_exam(np.random.default_rng(3), scale=0.1, profile=name)
+    paths = write_exam(drawn, tmp_path, transfer_syntax=JPEGLosslessSV1)
+    before = dcmread(paths[0])
+    after = dcmread(plant(tmp_path, "pixels mirrored", View.L_CC))
+    np.testing.assert_array_equal(after.pixel_array, drawn.images[0].pixels[:, ::-1])
+    changed = [element.tag for element in before if element.keyword != "PixelData" and element != after[element.tag]]
+    assert changed == []
 
 
 def test_an_unknown_fault_and_a_missing_view_are_refused(exam: PhantomExam, tmp_path: Path) -> None:

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from fourview.exam import Box
 from fourview.store.image_file import About, Outline, encode_image, hash_pixels, write_image
-from fourview.store.manifest import make_table, write_manifest
+from fourview.store.labels import classify_birads
+from fourview.store.manifest import FORMAT, make_table, write_manifest
 from fourview.store.masks import CutMask
 from fourview.store.selection import RULES, Selection
 from fourview.store.store import Store
 
 ROWS, COLS = 400, 300  # of an ordinary crop
 ABOUT = {
-    "format": "fourview store 1",
+    "format": FORMAT,
     "fourview": "0.1.0",
     "dataset": "drawn",
     "title": "Drawn breasts",
@@ -99,10 +100,12 @@ def _row(folder: Path, number: int, drawn: Drawn) -> dict[str, Any]:
         "high_risk": False,
         "label_unit": "image",
         "label_source": "biopsy",
+        "more": "{}",
         "status": "prepared",
         "lesions": [],
         "warnings": [],
     }
+    row["birads_class"] = classify_birads(drawn.more.get("birads"))
     if drawn.pixels is None:
         assert drawn.rule is not None
         status = "failed" if drawn.rule in ("unreadable", "crop failed") else "excluded"
@@ -113,7 +116,8 @@ def _row(folder: Path, number: int, drawn: Drawn) -> dict[str, Any]:
     row |= {"crop_bottom": row["crop_top"] + rows, "crop_right": row["crop_left"] + cols, "rows": rows, "cols": cols}
     cut = {name: None if mask is None else _cut(mask) for name, (_, _, mask) in drawn.lesions.items()}
     row |= {"pixel_mode": "stored", "gap_px": 0, "pixels_sha256": hash_pixels(drawn.pixels), "lesions": []}
-    row["blob"] = f"images/{number:08d}.h5"
+    stem = f"{number:032x}"
+    row["blob"] = f"images/{stem[:2]}/{stem}.h5"
     for place, (name, (kind, pathology, _)) in enumerate(drawn.lesions.items()):
         mask = cut[name]
         box = {} if mask is None else {**asdict(mask.box), "mask": place}
@@ -125,6 +129,7 @@ def _row(folder: Path, number: int, drawn: Drawn) -> dict[str, Any]:
         mirrored=row["mirrored"],
         gap_px=0,
         pixels_sha256=row["pixels_sha256"],
+        name=stem,
         outlines=tuple(Outline(name, mask and mask.box) for name, mask in cut.items()),
     )
     write_image(folder / row["blob"], encode_image(drawn.pixels, about, masks=list(cut.values())))

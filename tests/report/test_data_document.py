@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from fourview.exam import SetupError
 from fourview.report.data_document import describe_store
 from fourview.report.data_oddities import ODDITIES, Odd, find_odd, measure_crop
-from fourview.report.data_pictures import COLOURS, MOST_BYTES, draw_small
+from fourview.report.data_pictures import COLOURS, draw_small
 from fourview.report.document import Document, Figure, Gallery, Table
+from fourview.report.picture import MOST_BYTES
 from fourview.report.plots.flow import FlowStep, draw_flow
 from fourview.store.audit import audit
 from fourview.store.selection import Selection
@@ -73,22 +75,21 @@ def document(counted: Store) -> Document:
 
 
 def test_counts_agree_with_the_manifest(document: Document) -> None:
-    units = ("images", "malignant images", "breasts", "exams", "patients")
-    rows = _parts(document)["totals"].rows  # type: ignore[union-attr]
-    assert rows == (
-        ("drawn", "listed", 8, 2, 6, 4, 2),
-        ("drawn", "prepared", 5, 2, 5, 3, 2),
-        ("drawn", "excluded", 2, 0, 1, 2, 1),
-        ("drawn", "failed", 1, 0, 1, 1, 1),
+    totals = _parts(document)["totals"]
+    assert isinstance(totals, Table)
+    assert totals.columns[2:] == ("images", "breasts", "exams", "patients", "malignant images")
+    assert totals.rows == (
+        ("drawn", "listed", 8, 6, 4, 2, 2),
+        ("drawn", "prepared", 5, 5, 3, 2, 2),
+        ("drawn", "excluded", 2, 1, 2, 1, 0),
+        ("drawn", "failed", 1, 1, 1, 1, 0),
     )
-    labels = {text: tuple(row[unit] for unit in units) for text, row in _rows(document, "labels").items()}
-    assert labels == {
-        "malignant and benign": (1, 1, 1, 1, 1),
-        "malignant": (1, 1, 1, 1, 1),
-        "benign": (1, 0, 1, 1, 1),
-        "neither": (1, 0, 1, 1, 1),
-        "not known": (1, 0, 1, 1, 1),
-    }
+    labels = _parts(document)["labels_image"]
+    assert isinstance(labels, Table)
+    assert labels.columns == ("images with", "images", "breasts", "exams", "patients")
+    assert labels.rows == tuple(
+        (text, 1, 1, 1, 1) for text in ("malignant and benign", "malignant", "benign", "neither", "not known")
+    )
     views = _rows(document, "view")
     assert {view: row["images"] for view, row in views.items()} == {"L-CC": 3, "R-CC": 2}
     assert views["L-CC"]["exams"] == 3
@@ -115,14 +116,86 @@ def test_two_views_of_a_breast_are_one_breast_and_an_exam_name_counts_per_data_s
     assert _rows(document, "terms")["other"]["terms of use"] == "not known"
 
 
+def _two_exams(unit: str) -> list[Drawn]:
+    """Four views of one exam that is malignant and of one that is benign, labelled in that unit."""
+    images = []
+    for exam, malignant in (("e1", True), ("e2", False)):
+        for n, (side, angle) in enumerate((s, a) for s in "LR" for a in ("CC", "MLO")):
+            own = {"exam": exam, "patient": f"drawn/{exam}", "side": side, "angle": angle, "view": f"{side}-{angle}"}
+            own |= RIGHT | {"view": f"R-{angle}"} if side == "R" else {}
+            labels = {"malignant": malignant, "benign": None if malignant else True, "label_unit": unit}
+            images.append(Drawn(f"{exam}{side}{angle}", draw_breast(seed=n), more={**own, **labels, "age": 60.0}))
+    return images
+
+
+def test_labels_of_exams_are_counted_as_exams_and_their_breasts_are_not_known(tmp_path: Path) -> None:
+    images = _two_exams("exam")
+    document = describe_store(store := write_store(tmp_path / "store", images))
+    assert "labels_image" not in _parts(document)
+    exams, breasts = _parts(document)["labels_exam"], _parts(document)["labels_breast"]
+    assert isinstance(exams, Table)
+    assert isinstance(breasts, Table)
+    assert exams.columns == ("exams with", "exams", "images", "patients")
+    assert exams.rows == (("malignant, benign not known", 1, 4, 1), ("benign", 1, 4, 1))
+    assert breasts.rows == (("not malignant, benign not known", 2, 4, 1, 1), ("not known", 2, 4, 1, 1))
+    assert "does not say which breast" in breasts.note
+    for name in ("totals", "view", "vendor", "direction"):
+        table = _parts(document)[name]
+        assert isinstance(table, Table)
+        assert table.columns[-1] == "exams with malignant finding"
+    assert {view: row["exams with malignant finding"] for view, row in _rows(document, "view").items()} == {
+        "L-CC": 1, "L-MLO": 1, "R-CC": 1, "R-MLO": 1,
+    }  # fmt: skip
+    sources = _parts(document)["label_sources"]
+    assert isinstance(sources, Table)
+    assert sources.rows == (("drawn", "biopsy", "exam", 2, 8, 1, 1, 0, 1, 1, 0),)
+    everything = {image.image: "train" for image in images}
+    split = describe_store(store, split=_split(store, everything))
+    row = _rows(split, "split_parts")["train"]
+    columns = ("exams with malignant finding", "exams with benign finding", "patients with malignant finding")
+    assert [row[column] for column in columns] == [1, 1, 1]
+    assert not any("malignant breasts" in str(part) for part in _parts(split).values())
+    (shown, *_) = _gallery(document, "random").items
+    assert any("label of the exam: " in line for line in shown.lines)
+
+
+def test_labels_of_breasts_are_counted_as_breasts(tmp_path: Path) -> None:
+    document = describe_store(write_store(tmp_path / "store", _two_exams("breast")))
+    table = _parts(document)["labels_breast"]
+    assert isinstance(table, Table)
+    assert table.columns == ("breasts with", "breasts", "images", "exams", "patients")
+    assert table.rows == (("malignant, benign not known", 2, 4, 1, 1), ("benign", 2, 4, 1, 1))
+    assert _rows(document, "view")["R-CC"]["malignant breasts"] == 1
+
+
+def test_a_breast_that_one_of_its_images_calls_malignant_is_malignant_and_counts_once(tmp_path: Path) -> None:
+    images = [
+        Drawn("cc", draw_breast(), more={"exam": "e", "malignant": True, "label_unit": "breast"}),
+        Drawn("mlo", draw_breast(seed=1), more={"exam": "e", "malignant": False, "view": "L-MLO", "angle": "MLO"}),
+    ]
+    table = _parts(describe_store(write_store(tmp_path / "store", images)))["labels_breast"]
+    assert isinstance(table, Table)
+    assert table.rows == (("malignant", 1, 2, 1, 2),)
+
+
+def test_what_the_importer_said_about_the_set_stands_on_top(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "store", [Drawn("a", draw_breast())])
+    flow = store.path / "flow.json"
+    flow.write_text(json.dumps({**json.loads(flow.read_text()), "set_warnings": ["12 masks are missing"]}))
+    assert "Data set: 12 masks are missing" in describe_store(store).warnings
+    flow.write_text("[1]")
+    with pytest.raises(SetupError, match=r"flow\.json: cannot be read"):
+        describe_store(store)
+
+
 def test_where_labels_come_from_is_counted_per_question(document: Document) -> None:
-    columns = ("data set", "source", "label of the", "images", "malignant", "not malignant", "malignant not known")
+    columns = ("data set", "source", "label of the", "how many", "images", "malignant", "not malignant")
     table = _parts(document)["label_sources"]
     assert isinstance(table, Table)
     assert table.columns[:7] == columns
     assert table.rows == (
-        ("drawn", "biopsy", "image", 4, 2, 2, 0, 2, 0, 1),
-        ("drawn", "unknown", "image", 1, 0, 0, 1, 0, 1, 0),
+        ("drawn", "biopsy", "image", 4, 4, 2, 2, 0, 2, 0, 1),
+        ("drawn", "unknown", "image", 1, 1, 0, 0, 1, 0, 1, 0),
     )
 
 
@@ -154,7 +227,8 @@ def test_failures_stand_with_their_reasons_and_before_any_number(document: Docum
         ("image", "g.png", "g", "unreadable", "why g"),
     )
     assert any("1 of 8 listed images failed" in warning for warning in document.warnings)
-    assert any("1 files or cases" in warning for warning in document.warnings)
+    assert any("1 problem in the data set's files and tables" in warning for warning in document.warnings)
+    assert not any("did not become an image:" in warning for warning in document.warnings), "it may be a lesion"
 
 
 def test_lesions_are_counted_once_and_drawn_where_they_are(document: Document) -> None:
@@ -189,7 +263,7 @@ def test_images_without_a_patient_are_a_warning(tmp_path: Path) -> None:
 def test_ages_are_of_exams(document: Document) -> None:
     figure = _parts(document)["ages"]
     assert isinstance(figure, Figure)
-    assert figure.data["exams with a malignant image"] == [1]
+    assert figure.data["exams with malignant finding"] == [1]
     assert (figure.data["from"], figure.data["below"]) == ([50], [55])
     assert "1 of 3 exams" in figure.caption
 
@@ -370,13 +444,12 @@ def test_units_and_labels_of_each_part_are_counted(leaking: Store) -> None:
     assert list(rows) == ["train", "test", "no part"]
     assert rows["train"] == {
         "images": 9,
-        "malignant images": 4,
         "breasts": 9,
         "exams": 5,
         "patients": 5,
+        "malignant images": 4,
         "benign images": 2,
-        "malignant breasts": 4,
-        "malignant patients": 2,
+        "patients with malignant finding": 2,
     }
     assert (rows["test"]["images"], rows["no part"]["images"]) == (7, 1)
     table = _parts(document)["split_left_out"]

@@ -10,7 +10,8 @@ import pytest
 
 from fourview.exam import Exam, SetupError
 from fourview.report.document import Gallery, Section
-from fourview.report.errors_section import MOST_BYTES, UnitPlace, errors_section
+from fourview.report.errors_section import UnitPlace, errors_section
+from fourview.report.picture import MOST_BYTES, png_bytes
 from tests.report.runs import black_exam, write_run
 
 ONE, TWO = "1" * 16, "2" * 16
@@ -91,6 +92,19 @@ def test_links_lead_from_the_report_to_the_exam_page_and_pictures_are_of_the_own
     assert [text for text, _ in galleries["false_positives"].items[0].images] == ["R-CC"]
     absent = galleries["false_negatives"].items[1]
     assert (absent.title, absent.link, absent.images) == (KEYS[4], None, ())
+
+
+def test_pictures_keep_their_colours(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", {ONE: black_exam()}, {})
+    red = np.zeros((300, 200, 3), np.uint8)
+    red[..., 0] = 220
+    (run / "exams" / ONE / "thumbnail_L-CC.png").write_bytes(png_bytes(red))
+    section = errors_section(KEYS, TRUTH, SCORES, exams_folder=run / "exams", out=tmp_path)
+    (picture, *_) = (
+        content for text, content in _galleries(section)["false_negatives"].items[0].images if text == "L-CC"
+    )
+    blue, _, red_again = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)[150, 100]
+    assert (blue < 10, red_again > 210) == (True, True)
 
 
 def test_a_run_without_pictures_gives_neither_links_nor_pictures(tmp_path: Path) -> None:

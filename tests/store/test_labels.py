@@ -1,11 +1,12 @@
-"""BI-RADS classes and the words of pathology reports."""
+"""BI-RADS classes, and what labels of exams say about breasts."""
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 
-from fourview.datasets.record import BIRADS
-from fourview.store.labels import BENIGN, HIGH_RISK, MALIGNANT, BreastLabels, classify_birads, label_breast
+from fourview.datasets.record import BIRADS, LabelUnit
+from fourview.store.labels import UNITS, classify_birads, known_unit, label_at
 
 
 def test_birads_classes_are_those_of_the_nyu_report() -> None:
@@ -23,41 +24,31 @@ def test_every_birads_that_a_record_may_hold_has_a_class_or_is_6() -> None:
     assert [birads for birads in BIRADS if classify_birads(birads) is None] == ["6"]
 
 
+def manifest(*rows: tuple[str, bool | None]) -> pl.DataFrame:
+    """label_unit and malignant, row by row; of benign nothing is known."""
+    table = {"label_unit": [unit for unit, _ in rows], "malignant": [label for _, label in rows]}
+    return pl.DataFrame(table, schema={"label_unit": pl.String, "malignant": pl.Boolean}).with_columns(
+        benign=pl.lit(None, pl.Boolean)
+    )
+
+
 @pytest.mark.parametrize(
-    ("terms", "expected"),
+    ("unit", "expected"),
     [
-        (["DCIS"], BreastLabels(malignant=True, benign=False)),
-        (["Invasive ductal carcinoma"], BreastLabels(malignant=True, benign=False)),
-        (["cyst"], BreastLabels(malignant=False, benign=True)),
-        (["LCIS"], BreastLabels(malignant=False, benign=True, high_risk=True)),
-        (["Intraductal  Papilloma"], BreastLabels(malignant=False, benign=True, high_risk=True)),
-        (["intraductal papillary carcinoma"], BreastLabels(malignant=True, benign=False)),
-        (["scar"], BreastLabels(malignant=False, benign=True)),
-        (["radial-scar"], BreastLabels(malignant=False, benign=True, high_risk=True)),
-        (["fibroadenoma", "invasive lobular"], BreastLabels(malignant=True, benign=True)),
-        (["normal breast tissue"], BreastLabels(malignant=False, benign=False)),
-        ([], BreastLabels(malignant=None, benign=None)),
-        ([" "], BreastLabels(malignant=None, benign=None)),
+        ("image", [True, None, None, None, False, None]),
+        ("breast", [True, True, None, None, False, None]),
+        ("exam", [True, True, True, None, False, None]),
+        ("patient", [True, True, True, True, False, None]),
     ],
 )
-def test_terms_become_labels(terms: list[str], expected: BreastLabels) -> None:
-    assert label_breast(terms) == expected
+def test_a_finding_of_something_larger_may_lie_elsewhere_and_its_absence_holds_everywhere(
+    unit: LabelUnit, expected: list[bool | None]
+) -> None:
+    rows = manifest(*((u, True) for u in UNITS), ("exam", False), ("exam", None))
+    assert rows.select(label_at("malignant", unit))["malignant"].to_list() == expected
 
 
-def test_an_unknown_term_leaves_unknown_what_no_other_term_says() -> None:
-    found = label_breast(["cyst", "Hamartoma", "hamartoma"])
-    assert (found.malignant, found.benign) == (None, True)
-    assert found.unknown_terms == ("hamartoma",)
-
-
-def test_a_negation_is_not_taken_for_its_last_word() -> None:
-    assert label_breast(["no invasive ductal carcinoma"]).malignant is None
-
-
-def test_lobular_carcinoma_in_situ_is_no_carcinoma_here() -> None:
-    assert label_breast(["lobular carcinoma in situ"]) == label_breast(["LCIS"])
-
-
-def test_no_term_is_both_malignant_and_benign() -> None:
-    assert not MALIGNANT & BENIGN
-    assert HIGH_RISK < BENIGN
+def test_the_known_unit_is_the_largest_that_a_label_is_of() -> None:
+    assert known_unit(manifest(("image", True), ("breast", False), ("patient", None))) == "breast"
+    assert known_unit(manifest(("exam", False), ("image", True))) == "exam"
+    assert known_unit(manifest(("patient", None))) == "image"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fourview.exam import SetupError
 from fourview.store.manifest import make_table
-from fourview.store.splits import Split, make_split
+from fourview.store.splits import Split, hash_images, make_split
 
 
 def row(image: str, patient: str | None, **more: Any) -> dict[str, Any]:
@@ -92,8 +92,8 @@ def test_fractions_keep_their_shares_in_every_stratum(stratify: str) -> None:
     shares = counts["images"] / counts["images"].sum()
     assert shares.to_list() == pytest.approx([0.8, 0.1, 0.1], abs=0.01)
     if stratify == "label":
-        rates = counts["malignant"] / counts["images"]
-        overall = counts["malignant"].sum() / counts["images"].sum()
+        rates = counts["malignant images"] / counts["images"]
+        overall = counts["malignant images"].sum() / counts["images"].sum()
         assert rates.to_list() == pytest.approx([overall] * 3, abs=0.01)
     else:
         vendors = split.assign(table).group_by("part").agg(share=(pl.col("vendor") == "b").mean())
@@ -105,7 +105,7 @@ def test_folds_are_of_like_size_and_have_like_shares_of_cancers() -> None:
     counts = make_split(table, folds=5, stratify="label").count(table)
     assert counts["part"].to_list() == [f"fold-{n}" for n in range(1, 6)]
     assert counts["images"].max() - counts["images"].min() <= 0.03 * counts["images"].sum()  # type: ignore[operator]
-    assert counts["malignant"].max() - counts["malignant"].min() <= 4  # type: ignore[operator]
+    assert counts["malignant images"].max() - counts["malignant images"].min() <= 4  # type: ignore[operator]
 
 
 @given(st.lists(st.integers(1, 6), min_size=12, max_size=40), st.integers(0, 5))
@@ -181,6 +181,49 @@ def test_patients_of_two_sets_with_the_same_number_are_two_patients() -> None:
     rows = [row(f"{name}{n}", f"{name}/{n}", dataset=name) for name in ("one", "two") for n in range(20)]
     counts = make_split(manifest(rows), folds=2)
     assert counts.count(manifest(rows))["patients"].sum() == 40
+
+
+@pytest.mark.parametrize(
+    ("unit", "malignant", "unknown"),
+    [("image", 2, 1), ("breast", 1, 1), ("exam", 1, 0), ("patient", 1, 0)],
+)
+def test_labels_are_counted_in_the_unit_that_the_header_names(unit: str, malignant: int, unknown: int) -> None:
+    views = {"L-CC": True, "L-MLO": True, "R-CC": None}
+    rows = [
+        row(
+            f"{woman}-{view}",
+            f"toy/{woman}",
+            side=view[0],
+            label_unit=unit,
+            malignant=label and woman < 1,
+            benign=label,
+        )
+        for woman in range(2)
+        for view, label in views.items()
+    ]
+    table = manifest(rows)
+    counts = Split(
+        {one["image"]: "train" for one in rows}, {}, {}, 0, hash_images(table), hash_images(table, pixels=False)
+    ).count(table)
+    assert counts.row(0, named=True) == {
+        "part": "train",
+        "patients": 2,
+        "exams": 2,
+        "images": 6,
+        f"malignant {unit}s": malignant,
+        f"benign {unit}s": malignant,
+        f"negative {unit}s": 0,
+        f"unknown {unit}s": 2 * unknown,
+    }
+
+
+def test_a_label_of_an_exam_is_not_counted_in_breasts_nor_images() -> None:
+    both = [row(f"0-{side}", "toy/0", side=side, label_unit="exam", malignant=True, benign=False) for side in "LR"]
+    own = row("1-L", "toy/1", side="L", label_unit="image", malignant=False, benign=False)
+    table = manifest([*both, own])
+    counts = make_split(table, fractions=(0.6, 0.4)).count(table)
+    assert [name for name in counts.columns if "malignant" in name] == ["malignant exams"]
+    assert counts["malignant exams"].sum() == 1
 
 
 def test_the_official_split_stays_except_for_women_in_two_parts_and_images_without_one() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,18 @@ from typing import Any
 import cv2
 import h5py
 import numpy as np
+import polars as pl
 import pytest
 
 from fourview.datasets.record import Listing, Polygon
 from fourview.exam import Box, ExamError, SetupError
 from fourview.store.image_file import TILE, About, Outline, encode_image, hash_pixels
+from fourview.store.manifest import write_manifest
 from fourview.store.masks import CutMask
 from fourview.store.prepare import prepare
 from fourview.store.store import Store
 from tests.store import png_set
-from tests.store.png_set import CROP, DATASET, Drawn, draw_breast, write_set
+from tests.store.png_set import CROP, DATASET, Drawn, draw_breast, four_views, write_set
 
 IMAGE = "e_R-MLO"
 
@@ -129,6 +132,62 @@ def test_a_stored_file_that_is_gone_is_named(store: Store) -> None:
             read(IMAGE)
 
 
+@pytest.fixture
+def four(tmp_path: Path) -> Store:
+    """The store of one exam; the left CC image has an outline of the muscle."""
+    root = write_set(tmp_path / "set", four_views(1))
+
+    def find(folder: Path) -> Listing:
+        first, *others = png_set.find(folder).records
+        return Listing((replace(first, muscle=Polygon(((0.0, 0.0), (90.0, 0.0), (0.0, 60.0)))), *others))
+
+    prepare(replace(DATASET, find=find), root, tmp_path / "store", crop=CROP)
+    return Store.open(tmp_path / "store")
+
+
+def read_all(store: Store, image: str) -> list[Callable[[], Any]]:
+    return [
+        lambda: store.read_crop(image),
+        lambda: store.read_patch(image, 0, 0, 8, 8),
+        lambda: store.read_masks(image),
+        lambda: store.read_masks(image, Box(0, 8, 0, 8)),
+        lambda: store.read_muscle(image),
+    ]
+
+
+def test_stored_files_that_were_exchanged_are_refused_however_they_are_read(four: Store) -> None:
+    one, other = (four.path / blob for blob in four.images["blob"][:2])
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+    for image, path in zip(four.images["image"][:2], (one, other), strict=True):
+        for read in read_all(four, image):
+            with pytest.raises(ExamError, match=rf"{path.name}: another image's file"):
+                read()
+    assert four.read_crop(four.images["image"][2]).any()
+
+
+def test_rows_whose_files_were_exchanged_are_refused_however_they_are_read(four: Store) -> None:
+    swapped = four.manifest["blob"].to_list()
+    swapped[:2] = swapped[1::-1]
+    write_manifest(four.path, four.manifest.with_columns(blob=pl.Series(swapped)))
+    store = Store.open(four.path)
+    for image in store.images["image"][:2]:
+        for read in read_all(store, image):
+            with pytest.raises(ExamError, match="its row in the manifest was changed"):
+                read()
+    assert store.read_crop(store.images["image"][2]).any()
+
+
+def test_a_changed_word_in_a_stored_file_is_noticed(store: Store) -> None:
+    path = store.path / store.images["blob"][0]
+    content = path.read_bytes()
+    assert content.count(b'"source_rows":300') == 1
+    path.write_bytes(content.replace(b'"source_rows":300', b'"source_rows":800'))
+    with pytest.raises(ExamError, match="missing or broken"):
+        store.read_crop(IMAGE)
+
+
 def test_an_image_that_was_not_prepared_cannot_be_read(store: Store) -> None:
     with pytest.raises(SetupError, match="no prepared image 'x'"):
         store.read_crop("x")
@@ -152,7 +211,7 @@ def test_the_terms_of_the_set_travel_with_the_store(tmp_path: Path) -> None:
 def test_the_bytes_do_not_depend_on_when_python_frees_an_object(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.arange(300 * 170, dtype=np.uint16).reshape(300, 170)
     mask = CutMask(Box(3, 20, 5, 30), np.ones((17, 25), bool), 1.0)
-    about = About(300, 170, 16, "file", None, "right", Box(0, 300, 0, 170), False, 0, hash_pixels(pixels))
+    about = About(300, 170, 16, "file", None, "right", Box(0, 300, 0, 170), False, 0, hash_pixels(pixels), "n")
     outlined = replace(about, outlines=(Outline("m", mask.box),))
     expected = encode_image(pixels, outlined, masks=[mask])
     held = []

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from fourview.cli.app import INTERRUPTED, SOME_FAILED, app
+from fourview.cli.progress import asked_to_stop, shown_steps
 from fourview.exam import SetupError
 
 if TYPE_CHECKING:
@@ -23,9 +19,6 @@ if TYPE_CHECKING:
 FREE = "these terms do not forbid to release models; read them"
 data_app = typer.Typer(help="Data sets: list, prepare, check, split.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-_LINE_EVERY_S = 10.0  # where the output is no terminal
-
-Show = Callable[[int, int, str | None], None]  # done, total, problem of the latest
 
 
 @data_app.command("list")
@@ -63,6 +56,10 @@ def data_prepare(
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Take what an earlier run left in STORE.")] = False,
+    remove_unused: Annotated[
+        bool,
+        typer.Option("--remove-unused", help="At the end, remove stored files of other settings or earlier sources."),
+    ] = False,
     require: Annotated[
         Literal["four-views", "any"], typer.Option(help="Which exams: with all four standard views, or any.")
     ] = "any",
@@ -75,7 +72,10 @@ def data_prepare(
     crop_iterations: Annotated[int, typer.Option(min=0, help="Erosions of the crop, pixels of the file.")] = 100,
     crop_buffer: Annotated[int, typer.Option(min=0, help="Margin of the crop, pixels of the file.")] = 50,
 ) -> None:
-    """Read a set once: a manifest, the cropped breasts as 16-bit tiles, lesion masks, and what was left out and why."""
+    """Read a set once: a manifest, the cropped breasts as 16-bit tiles, lesion masks, and what was left out and why.
+
+    Exit status 1: images failed, or the set's tables and files do not agree; failures.csv names each.
+    """
     from fourview.datasets import DATASETS
     from fourview.store.prepare import prepare
     from fourview.store.prepare_image import CropSettings
@@ -87,7 +87,7 @@ def data_prepare(
     dataset = DATASETS[name]
     typer.echo(f"{dataset.title}. Terms: {dataset.terms}", err=True)
     try:
-        with _asked_to_stop() as asked, _shown_steps("preparing images") as show:
+        with asked_to_stop() as asked, shown_steps("preparing images") as show:
 
             def on_step(step: PrepareStep) -> None:
                 show(step.done, step.total, step.problem and f"{step.image}: {step.problem}")
@@ -103,13 +103,14 @@ def data_prepare(
                 jobs=jobs,
                 cluster=cluster,
                 resume=resume,
+                remove_unused=remove_unused,
                 on_step=on_step,
             )
     except KeyboardInterrupt:
         typer.echo("fourview: interrupted; what is done stays: run the same command with --resume", err=True)
         raise typer.Exit(INTERRUPTED) from None
     _show_result(open_console(), result)
-    if result.failed:
+    if result.failed or result.problems:  # as of a reading: some of what the set announces is not there
         raise typer.Exit(SOME_FAILED)
 
 
@@ -134,9 +135,9 @@ def data_check(
     check_report_folder(out)
     opened = Store.open(store)
     chosen = None if split is None else Split.load(store, split)
-    with _shown_steps("comparing images") as show:
+    with shown_steps("comparing images") as show:
         found = audit(opened, chosen, on_step=lambda done, total: show(done, total, None))
-    with _shown_steps("looking at images") as show:
+    with shown_steps("looking at images") as show:
         document = describe_store(
             opened,
             found,
@@ -208,53 +209,6 @@ def _shares(text: str | None) -> tuple[float, ...] | None:
         raise SetupError(f"--fractions: found {text!r}, need numbers with commas between, e.g. .8,.1,.1") from None
 
 
-@contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM came; a second one ends the program at once.
-
-    Asked for between images, because Python loses an interruption that comes while it frees an object.
-    """
-    came: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        if len(came) > 1:
-            raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _shown_steps(what: str) -> Iterator[Show]:
-    """Progress on stderr: a bar on a terminal, else a line now and then; problems as they come."""
-    from rich.markup import escape
-    from rich.progress import Progress
-
-    from fourview.terminal import open_console
-
-    console = open_console(stderr=True)
-    started = last = time.perf_counter()
-    with Progress(console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-
-        def show(done: int, total: int, problem: str | None) -> None:
-            nonlocal last
-            if problem is not None:
-                console.print(escape(problem), soft_wrap=True)
-            bar.update(task, completed=done, total=total)
-            now = time.perf_counter()
-            if not console.is_terminal and (now - last > _LINE_EVERY_S or done == total):
-                last = now
-                console.print(f"{what}: {done} of {total}, {done / (now - started):.3g} per second", soft_wrap=True)
-
-        yield show
-
-
 def _show_result(console: Console, result: PrepareResult) -> None:
     """Rule by rule what was left out, then where all of it lies."""
     from rich.markup import escape
@@ -277,6 +231,13 @@ def _show_result(console: Console, result: PrepareResult) -> None:
         f"{result.warned} have warnings; {result.problems} problems in the set's listing.",
         soft_wrap=True,
     )
+    if result.unused:
+        what = "were removed" if result.removed else f"stay ({result.unused[0]} ...; --remove-unused removes them)"
+        console.print(
+            f"{len(result.unused)} stored files, {result.unused_bytes / 1e6:.3g} MB, are of other settings or earlier "
+            f"sources, and {what}.",
+            soft_wrap=True,
+        )
     console.print(
         f"Output: {escape(str(result.out))} (manifest.parquet, flow.json, failures.csv, store.json, images/)",
         soft_wrap=True,

@@ -101,11 +101,13 @@ def screen(
     from fourview.batch import ScreenOptions, screen_batch
     from fourview.engine import choose_engine
     from fourview.ingest import IngestOptions, find_exams
-    from fourview.precision import PrecisionComparison, write_pairs
     from fourview.report.output_folder import check_output
     from fourview.screen import Screener
     from fourview.weights.folder import load_card
     from fourview.weights.home import CARD_NAME, resolve
+
+    if compare_precision:
+        from fourview.precision import PrecisionComparison, write_pairs  # with them come the statistics, half a second
 
     _log_to_stderr(show_ids=show_ids)
     options = ScreenOptions(
@@ -139,7 +141,8 @@ def screen(
             "--compare-precision reads every exam in fp32 and in bf16, with the same random numbers, in one run: "
             "without --precision, --resume and --rng upstream"
         )
-    screener = PrecisionComparison(load("fp32"), load("bf16", any_bf16=True)) if compare_precision else load(precision)
+    comparison = PrecisionComparison(load("fp32"), load("bf16", any_bf16=True)) if compare_precision else None
+    screener = comparison or load(precision)
     with terminal.ScreenProgress(terminal.open_console(stderr=True)) as progress:
         result = screen_batch(
             found,
@@ -153,15 +156,15 @@ def screen(
             inputs={"paths": [str(path) for path in inputs]} if show_ids else None,
             on_step=progress,
         )
-    if isinstance(screener, PrecisionComparison):
+    if comparison is not None:
         try:
-            write_pairs(out / "precision.csv", screener.pairs)
+            write_pairs(out / "precision.csv", comparison.pairs)
         except OSError as error:
             raise SetupError(f"cannot write {out / 'precision.csv'}: {error.strerror or error}; need room") from error
     try:
         terminal.show_result(terminal.open_console(), result, populations=[None if site is None else str(site)])
-        if isinstance(screener, PrecisionComparison):
-            terminal.show_precision(terminal.open_console(), screener)
+        if comparison is not None:
+            terminal.show_precision(terminal.open_console(), comparison)
     except OSError as error:
         terminal.discard_stdout()
         raise SetupError(

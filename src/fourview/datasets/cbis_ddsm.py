@@ -135,7 +135,7 @@ def _lesion(
 
 
 def load(record: ImageRecord) -> Mammogram:
-    """The film, after a look at its masks. The pixels decide where the breast points: no header says it.
+    """The breast of the film, after a look at its masks. The pixels decide where the breast points: no header says it.
 
     Raises ExamError, also for a mask that is the size of the film but no mask.
     """
@@ -145,7 +145,7 @@ def load(record: ImageRecord) -> Mammogram:
                 f"{record.image}: the mask of {lesion.lesion} has the size of the film, but holds more than two grey "
                 "values; need a mask"
             )
-    return load_record(record, mirrored_auto=True, jpeg=True)
+    return load_record(record, mirrored_auto=True, jpeg=True, film=True)
 
 
 DATASET = Dataset(

@@ -32,7 +32,7 @@ Row = Mapping[str, str]
 
 def find(root: Path) -> Listing:
     """The images of the table, in its order. Raises SetupError."""
-    rows = read_table(find_one(root, _TABLE, need="the table of CSAW-CC"), needs=_NEEDS)
+    rows = read_table(find_one(root, _TABLE, need="the table of CSAW-CC"), needs=_NEEDS, keep=())
     files: dict[str, list[Path]] = {}
     for path in files_below(root, ".dcm", ".png"):
         files.setdefault(path.name, []).append(path)

@@ -25,9 +25,16 @@ from fourview.datasets.ddsm_case import (
     read_overlay,
     side_and_angle,
 )
-from fourview.datasets.optical_density import density_to_pixels, optical_density, scanner_of
+from fourview.datasets.optical_density import (
+    Scanner,
+    check_values,
+    density_to_pixels,
+    film_lightness,
+    optical_density,
+    scanner_of,
+)
 from fourview.datasets.reading import compose
-from fourview.datasets.record import Dataset, ImageRecord, Listing
+from fourview.datasets.record import Dataset, ImageRecord, LabelSource, Listing
 from fourview.datasets.tables import files_below
 from fourview.exam import Decision, ExamError, Mammogram, SetupError
 from fourview.ingest import raster
@@ -148,7 +155,7 @@ def _record(
         malignant=_any_of({"MALIGNANT"}, words),
         benign=_any_of({"BENIGN", "BENIGN_WITHOUT_CALLBACK"}, words),
         label_unit="breast",
-        label_source="biopsy" if BIOPSIED & set(words) else "unknown",
+        label_source=_label_source(set(words)),
         birads=highest_assessment(abnormalities[view]),
         density=case.density,
         age=case.age,
@@ -159,6 +166,13 @@ def _record(
         more={**more, "case": category} if category else more,
         warnings=_doubts(case, abnormalities, category),
     )
+
+
+def _label_source(words: set[str]) -> LabelSource:
+    """Benign without callback was never biopsied: the radiologist's assessment is all there is."""
+    if BIOPSIED & words:
+        return "biopsy"
+    return "birads" if words == {"BENIGN_WITHOUT_CALLBACK"} else "unknown"
 
 
 def _doubts(case: Case, abnormalities: Mapping[str, Sequence[Abnormality]], category: str | None) -> tuple[str, ...]:
@@ -189,14 +203,23 @@ def highest_assessment(abnormalities: Sequence[Abnormality]) -> str | None:
 
 
 def load_ddsm(record: ImageRecord) -> Mammogram:
-    """The film in optical density, density 3.0 = 0 to 0.05 = 65535 (optical_density.density_to_pixels)."""
-    density = load_density(record)
+    """The breast in optical density, density 3.0 = 0 to 0.05 = 65535 (optical_density.density_to_pixels).
+
+    The breast is looked for in the scanner's own values, because its skin, and in dark films fat, lies beyond 3.0. Such
+    pixels are 1, so that they stay part of it; all else of the film is 0.
+    """
+    grey, scanner = _load_grey(record)
+    pixels = density_to_pixels(optical_density(grey, scanner))
     scale = Decision("grey scale", "linear in optical density, 3.0 = 0, 0.05 = 65535", f"scanner {record.vendor}")
-    return compose(record, density_to_pixels(density), (scale,))
+    return compose(record, pixels, (scale,), film=True, lightness=film_lightness(grey, scanner))
 
 
 def load_density(record: ImageRecord) -> NDArray[np.float32]:
-    """Optical density of the film, (rows, cols) float32 in [0.05, 3.0], for training. Raises ExamError."""
+    """Optical density of the whole film, (rows, cols) float32 in [0.05, 3.0], for training. Raises ExamError."""
+    return optical_density(*_load_grey(record))
+
+
+def _load_grey(record: ImageRecord) -> tuple[NDArray[Any], Scanner]:
     scanner = scanner_of(record.image[0], record.more["digitizer"])
     if scanner is None:
         raise ExamError(f"{record.view} {record.image}: {'; '.join(record.warnings)}; need a known scanner")
@@ -205,7 +228,8 @@ def load_density(record: ImageRecord) -> NDArray[np.float32]:
         grey = _grey(record.path, shape)
         if grey.shape != shape:
             raise ExamError(f"found {grey.shape} pixels, the .ics file says {shape}: outlines would lie elsewhere")
-        return optical_density(grey, scanner)
+        check_values(grey, scanner)
+        return grey, scanner
     except ExamError as error:
         raise ExamError(f"{record.view} {record.image}: {error}") from None
 

@@ -98,7 +98,7 @@ class Abnormality:
 
 def read_case(path: Path) -> Case:
     """What an .ics file says. Raises ExamError."""
-    lines = path.read_text(encoding="latin-1").splitlines()
+    lines = _lines(path)
     words = {line.split(maxsplit=1)[0]: line.split()[1:] for line in lines if line.split()}
     named = re.fullmatch(r"([A-Z])-(\d{4})-(\d+)", " ".join(words.get("filename", [])))
     if named is None:
@@ -117,7 +117,7 @@ def read_case(path: Path) -> Case:
         name="_".join(named.groups()),
         prefix=named[1],
         patient=f"{named[1]}_{named[2]}",
-        age=float(age[0]) if age and age[0].isdigit() else None,
+        age=float(age[0]) if age and age[0].isdecimal() else None,
         density=_DENSITIES.get(" ".join(words.get("DENSITY", []))),
         date=_iso_date(words.get("DATE_OF_STUDY", [])),
         digitizer=" ".join(words.get("DIGITIZER", [])),
@@ -136,7 +136,7 @@ def _iso_date(words: Sequence[str]) -> str | None:
 
 def read_overlay(path: Path) -> tuple[Abnormality, ...]:
     """The abnormalities of an .OVERLAY file. Raises ExamError if one is broken or missing."""
-    lines = [line.strip() for line in path.read_text(encoding="latin-1").splitlines() if line.strip()]
+    lines = [line.strip() for line in _lines(path) if line.strip()]
     starts = [at for at, line in enumerate(lines) if line.split()[0] == "ABNORMALITY"]
     total = _count(lines[:1], "TOTAL_ABNORMALITIES", path.name)
     if total != len(starts):
@@ -176,7 +176,7 @@ def _abnormality(lines: list[str], name: str) -> Abnormality:
 def _count(lines: Iterable[str], key: str, name: str) -> int:
     for line in lines:
         words = line.split()
-        if words[0] == key and len(words) == 2 and words[1].isdigit():
+        if words[0] == key and len(words) == 2 and words[1].isdecimal():
             return int(words[1])
     raise ExamError(f"{name}: no line '{key} n', need the whole file")
 
@@ -188,7 +188,7 @@ def read_chain(line: str, name: str) -> Polygon:
     Where the chain crosses itself, what it encloses belongs to the outline too. Raises ExamError.
     """
     words = line.split()
-    if len(words) < 4 or words[-1] != "#" or not all(word.isdigit() for word in words[:-1]):
+    if len(words) < 4 or words[-1] != "#" or not all(word.isdecimal() for word in words[:-1]):
         raise ExamError(f"{name}: found the chain {line[:40]!r} ..., need 'column row codes #'")
     codes = [int(word) for word in words[2:-1]]
     if max(codes) > 7:
@@ -223,3 +223,11 @@ def lesion_names(abnormalities: Mapping[str, Sequence[Abnormality]]) -> dict[tup
             same = len(found) == len(other) == 1 and (one.kind, one.pathology) == (other[0].kind, other[0].pathology)
             names[view, one.number] = f"{side}-1" if same else f"{view}-{one.number}"
     return names
+
+
+def _lines(path: Path) -> list[str]:
+    """Raises ExamError if the file cannot be read."""
+    try:
+        return path.read_text(encoding="latin-1").splitlines()
+    except OSError as error:
+        raise ExamError(f"{path.name}: cannot be read ({error.strerror}); need the whole file") from error

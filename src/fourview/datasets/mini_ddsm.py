@@ -27,6 +27,7 @@ _NEEDS = ("fullPath", "View", "Side", "Status", "Tumour_Contour", "Tumour_Contou
 _FOLDERS = ("Benign", "Cancer", "Normal")
 _DENSITIES = {"1": "A", "2": "B", "3": "C", "4": "D"}
 _BRIGHT = 128  # of 255: contours are white on black, blurred by JPEG
+_LABELLED = "the exam is labelled"  # how each warning of a contradicted status begins
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def find_mini_ddsm(root: Path) -> Listing:
 
     Rows without a picture and pictures without a row are problems. label_unit is "exam"; malignant is True for
     "Cancer". The source is "biopsy" for cancers, and where an outline of the exam is marked BENIGN or MALIGNANT.
+    Outlines that contradict the status are warnings of their images, and their exams are counted.
     """
     table = find_one(root, *_TABLES, need="the table of Mini-DDSM, and the folders Benign, Cancer, Normal beside it")
     rows = read_table(table, needs=_NEEDS) if table.suffix == ".csv" else read_sheet(table, "Sheet1", needs=_NEEDS)
@@ -74,18 +76,27 @@ def find_mini_ddsm(root: Path) -> Listing:
         except ExamError as error:
             problems.append((place, str(error)))
     records: list[ImageRecord] = []
+    in_folder: dict[str, dict[str, Path]] = defaultdict(dict)
+    for place, path in files.items():
+        in_folder[str(PurePosixPath(place).parent)][path.name.lower()] = path
     for folder, of_exam in sorted(exams.items()):
-        found, wrong = _exam_records(of_exam, {p.name.lower(): p for at, p in files.items() if _parent(at) == folder})
+        found, wrong = _exam_records(of_exam, in_folder[folder])
         records += found
         problems += wrong
-    for place in sorted(files.keys() - listed):
-        if place.lower().endswith((".jpg", ".jpeg")) and "_mask" not in place.lower():
-            problems.append((place, f"not in {table.name}"))
-    return Listing(tuple(records), tuple(problems), (LOSSY,))
+    contours = {place for row in rows for place in _contours(row)}
+    for place in sorted(files.keys() - listed - contours):
+        if place.lower().endswith((".jpg", ".jpeg")):
+            what = ", an outline that is not used" if "_mask" in place.lower() else ""
+            problems.append((place, f"not in {table.name}{what}"))
+    doubted = {record.exam for record in records if any(said.startswith(_LABELLED) for said in record.warnings)}
+    count = f"outlines contradict the status of {len(doubted)} of {len({record.exam for record in records})} exams"
+    return Listing(tuple(records), tuple(problems), (LOSSY, count) if doubted else (LOSSY,))
 
 
-def _parent(place: str) -> str:
-    return str(PurePosixPath(place).parent)
+def _contours(row: Mapping[str, str]) -> list[str]:
+    """The contour pictures that a row of the table names, relative to the folder of the set."""
+    cells = (row[key] for key in ("Tumour_Contour", "Tumour_Contour2"))
+    return [cell.replace("\\", "/") for cell in cells if cell not in ("", "-")]
 
 
 def _read_row(row: Mapping[str, str], place: str, files: Mapping[str, Path]) -> _Row:
@@ -97,7 +108,10 @@ def _read_row(row: Mapping[str, str], place: str, files: Mapping[str, Path]) -> 
         raise ExamError(f"the table says {row['Side']} {row['View']}, which its name contradicts")
     if row["Status"] not in ("Cancer", "Benign", "Normal"):
         raise ExamError(f"found status {row['Status']!r}, need Cancer, Benign or Normal")
-    named = [row[key].replace("\\", "/") for key in ("Tumour_Contour", "Tumour_Contour2") if row[key] not in ("", "-")]
+    folder = PurePosixPath(place).parts[0]
+    if folder in _FOLDERS and folder != row["Status"]:
+        raise ExamError(f"the table says {row['Status']}, but its image lies in the folder {folder}")
+    named = _contours(row)
     missing = [contour for contour in named if contour not in files]
     return _Row(
         path=files[place],
@@ -124,7 +138,7 @@ def _exam_records(rows: Sequence[_Row], files: Mapping[str, Path]) -> tuple[list
     for row in rows:
         overlay = files.get(f"{row.name}.overlay".lower())
         try:
-            outlines[row.view] = () if case is None or overlay is None else read_overlay(overlay)
+            outlines[row.view] = () if overlay is None else read_overlay(overlay)
         except ExamError as error:
             problems.append((row.name, str(error)))
     names = lesion_names(outlines)
@@ -152,11 +166,11 @@ def _record(
         lesions = tuple(one.lesion(names[row.view, one.number], outline=_scale(one.outline, scale)) for one in own)
     else:
         lesions = tuple(_contour(row, number, path) for number, path in enumerate(row.contours, start=1))
-    doubts = list(row.warnings)
-    if row.status == "Cancer" and words and "MALIGNANT" not in words:
-        doubts.append("the exam is labelled Cancer, but no outline of it is malignant")
-    if row.status != "Cancer" and "MALIGNANT" in words:
-        doubts.append(f"the exam is labelled {row.status}, but an outline of it is malignant")
+    doubts = [*row.warnings, *_contradictions(row, words, outlined=bool(own or row.contours))]
+    if own and film is None:
+        doubts.append("no .ics file says how large its scan was: the outlines of its .OVERLAY file are not used")
+    if film is not None and film.overlay and not own:
+        doubts.append("the .ics file announces an outline in an .OVERLAY file, but none is there")
     scanner = None if case is None else scanner_of(case.prefix, case.digitizer)
     return ImageRecord(
         _NAME,
@@ -180,6 +194,22 @@ def _record(
         more={"status": row.status} | ({} if case is None else {"digitizer": case.digitizer}),
         warnings=tuple(doubts),
     )
+
+
+def _contradictions(row: _Row, words: set[str], *, outlined: bool) -> list[str]:
+    """Where the status of the exam and its outlines do not agree, as warnings.
+
+    words     pathologies of all outlines of the exam
+    outlined  this image has an outline
+    """
+    found = []
+    if row.status == "Normal" and outlined:
+        found.append("Normal, but this image has an outline")
+    if row.status == "Cancer" and words and not words & {"MALIGNANT", "UNPROVEN"}:
+        found.append("Cancer, but its outlines are benign")
+    if row.status != "Cancer" and "MALIGNANT" in words:
+        found.append(f"{row.status}, but an outline of it is malignant")
+    return [f"{_LABELLED} {what}" for what in found]
 
 
 def _benign(status: str, words: set[str]) -> bool | None:
@@ -207,21 +237,26 @@ def _contour(row: _Row, number: int, path: Path) -> Lesion:
 
 def jpeg_shape(path: Path) -> tuple[int, int]:
     """(rows, cols) from the header of a JPEG file, its pixels left alone. Raises ExamError."""
-    with path.open("rb") as file:
-        data = file.read(1 << 16)
+    try:
+        with path.open("rb") as file:
+            data = file.read(1 << 16)
+    except OSError as error:
+        raise ExamError(f"{path.name}: cannot be read ({error.strerror}), need the whole file") from None
     at = 2
     while data.startswith(b"\xff\xd8") and at + 9 <= len(data):
         marker, length = struct.unpack(">HH", data[at : at + 4])
         if 0xFFC0 <= marker <= 0xFFCF and marker not in (0xFFC4, 0xFFC8, 0xFFCC):  # a start of frame, not a table
             rows, cols = struct.unpack(">HH", data[at + 5 : at + 9])
+            if not rows or not cols:
+                break
             return rows, cols
         at += 2 + length
     raise ExamError(f"{path.name}: no JPEG header with a size, need the whole file")
 
 
 def load_mini_ddsm(record: ImageRecord) -> Mammogram:
-    """The JPEG, 8 bits as it was written. Films keep their grey background."""
-    return load_record(record, jpeg=True)
+    """The breast of the JPEG, 8 bits as it was written; all else of the film is 0."""
+    return load_record(record, jpeg=True, film=True)
 
 
 DATASET = Dataset(

@@ -131,8 +131,8 @@ def _lesion(name: str, line: re.Match[str]) -> Lesion:
 
 
 def load_mini_mias(record: ImageRecord) -> Mammogram:
-    """The film, 1024 x 1024; another size is no film of this set, and its circles would lie elsewhere."""
-    mammogram = load_record(record)
+    """The breast of the film, 1024 x 1024; another size is no film of this set: its circles would lie elsewhere."""
+    mammogram = load_record(record, film=True)
     if mammogram.pixels.shape != (_SIDE_PX, _SIDE_PX):
         raise ExamError(f"{record.view} {record.image}: found {mammogram.pixels.shape} pixels, need 1024 x 1024")
     return mammogram

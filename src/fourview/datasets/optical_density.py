@@ -62,9 +62,14 @@ def scanner_of(prefix: str, digitizer: str) -> Scanner | None:
 def optical_density(grey: NDArray[Any], scanner: Scanner) -> NDArray[np.float32]:
     """Optical density of each pixel, float32 in [0.05, 3.0]; dark film (no breast) is high. For training.
 
-    grey  (rows, cols) unsigned integers as the scanner wrote them
-    Raises ExamError if the values are not the scanner's own: 8 bits, or more than it has.
+    grey  (rows, cols) unsigned integers as the scanner wrote them; see check_values
     """
+    check_values(grey, scanner)
+    return np.asarray(_density_of_every_value(scanner)[grey], np.float32)
+
+
+def check_values(grey: NDArray[Any], scanner: Scanner) -> None:
+    """Raises ExamError if the values are not the scanner's own: of 8 bits, or more than it has."""
     if grey.dtype != np.uint16:
         raise ExamError(
             f"found pixels of type {grey.dtype}: need the 16-bit values that the scanner {scanner.name} wrote"
@@ -75,14 +80,20 @@ def optical_density(grey: NDArray[Any], scanner: Scanner) -> NDArray[np.float32]
             f"found the value {highest}, the scanner {scanner.name} has {scanner.bits} bits: a rescaled copy; need "
             "the values as it wrote them"
         )
-    return np.asarray(_density_of_every_value(scanner)[grey], np.float32)
+
+
+def film_lightness(grey: NDArray[np.uint16], scanner: Scanner) -> NDArray[np.float32]:
+    """How much lighter than black each pixel is, in units of density, float32 from 0: where to look for the breast.
+
+    grey  as optical_density takes it. Nothing is cut off: the skin is darker than HIGHEST.
+    """
+    return np.asarray(_lightness_of_every_value(scanner)[grey], np.float32)
 
 
 def density_to_pixels(density: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Pixels as the store keeps them, uint16, breast bright: density 3.0 and more -> 0, 0.05 and less -> 65535.
 
-    Linear in between; a step is 0.000045, a twentieth of that of the 12-bit scanners. Film that saw no breast is
-    mostly beyond 3.0, and so exactly 0.
+    Linear in between; a step is 0.000045, a twentieth of that of the 12-bit scanners.
     """
     share = (HIGHEST - np.clip(density, LOWEST, HIGHEST)) / (HIGHEST - LOWEST)
     return np.asarray(np.rint(share * _WHITE), np.uint16)
@@ -94,7 +105,9 @@ def pixels_to_density(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
 
 
 def _density_of_every_value(scanner: Scanner) -> NDArray[np.float32]:
+    return np.clip(scanner.offset - _lightness_of_every_value(scanner), LOWEST, HIGHEST).astype(np.float32)
+
+
+def _lightness_of_every_value(scanner: Scanner) -> NDArray[np.float64]:
     values = np.arange(1 << 16, dtype=np.float64)
-    if scanner.logarithmic:
-        values = np.log10(values + 1)
-    return np.clip(scanner.offset + scanner.slope * values, LOWEST, HIGHEST).astype(np.float32)
+    return -scanner.slope * (np.log10(values + 1) if scanner.logarithmic else values)

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fourview.datasets.film import blank_film
 from fourview.datasets.record import ImageRecord
 from fourview.datasets.tables import side_of
 from fourview.exam import Decision, Direction, ExamError, Mammogram, View
@@ -36,6 +37,7 @@ def load_record(
     faces_source: str = "",
     mirrored_auto: bool = False,
     jpeg: bool = False,
+    film: bool = False,
 ) -> Mammogram:
     """The mammogram of a record: DICOM, PNG or PGM, source pixels, exactly as ingest reads them.
 
@@ -43,6 +45,7 @@ def load_record(
                    else the usual direction of the view
     mirrored_auto  the pixels decide where neither `faces` nor a tag says it (sets that mix directions)
     jpeg           the set is published as JPEG: 8-bit grey JPEG is taken too
+    film           a digitised film: all but its breast is set to 0 (film.blank_film), where ingest leaves it
     The set's own tables decide the view, because headers of public sets are stripped; a side in the header that is
     another one is an error. Raises ExamError.
     """
@@ -55,7 +58,9 @@ def load_record(
     try:
         if kind in ("dicom", "perhaps dicom"):
             with file.on_disk() as path:
-                return _load_dicom(record, path, faces=faces, faces_source=faces_source, mirrored_auto=mirrored_auto)
+                return _load_dicom(
+                    record, path, faces=faces, faces_source=faces_source, mirrored_auto=mirrored_auto, film=film
+                )
         if kind == "png":
             image, scale = raster.read_png(file.read_bytes(), name)
         elif head.startswith(b"P5"):
@@ -64,7 +69,9 @@ def load_record(
             image, scale = read_jpeg(file.read_bytes(), name)
         else:
             raise ExamError(f"{record.path.name} is neither DICOM, PNG nor PGM{', nor JPEG' if jpeg else ''}")
-        return compose(record, image, scale, faces=faces, faces_source=faces_source, mirrored_auto=mirrored_auto)
+        return compose(
+            record, image, scale, faces=faces, faces_source=faces_source, mirrored_auto=mirrored_auto, film=film
+        )
     except ExamError as error:
         said, prefix = str(error), f"{view} {name}: "
         raise ExamError(said if said.startswith(prefix) else prefix + said.removeprefix(f"{name}: ")) from None
@@ -101,16 +108,23 @@ def compose(
     faces: Direction | None = None,
     faces_source: str = "",
     mirrored_auto: bool = False,
+    film: bool = False,
+    lightness: NDArray[np.float32] | None = None,
 ) -> Mammogram:
     """The mammogram of pixels that come without DICOM tags; options as in load_record. Raises ExamError.
 
     image      (rows, cols) uint8 or uint16, high values bright
     decisions  how the pixels were read
+    lightness  of a film: where its breast is looked for, if not in `image` (film.blank_film)
     """
     view = _view_of(record)
     image, frame = grey.blank_frame(image)
     if not image.any():
         raise ExamError(f"{view} {record.image}: all pixels are 0, need a breast brighter than its background")
+    blanked: tuple[Decision, ...] = ()
+    left: tuple[str, ...] = ()
+    if film:
+        image, blanked, left = blank_film(image, spacing_mm=record.spacing_mm, lightness=lightness)
     direction, why, doubts = _decide(
         view, image, name=record.image, faces=faces, source=faces_source, mirrored_auto=mirrored_auto
     )
@@ -122,8 +136,8 @@ def compose(
         record.image,
         direction,
         spacing_mm=record.spacing_mm,
-        decisions=(*set_says, *decisions, *frame, *why),
-        warnings=doubts,
+        decisions=(*set_says, *decisions, *frame, *blanked, *why),
+        warnings=(*left, *doubts),
     )
 
 
@@ -142,7 +156,7 @@ def _decide(
 
 
 def _load_dicom(
-    record: ImageRecord, path: Path, *, faces: Direction | None, faces_source: str, mirrored_auto: bool
+    record: ImageRecord, path: Path, *, faces: Direction | None, faces_source: str, mirrored_auto: bool, film: bool
 ) -> Mammogram:
     """A DICOM file whose view the set knows; grey scale "stored", as ingest.dicom reads it."""
     view = _view_of(record)
@@ -154,15 +168,19 @@ def _load_dicom(
     image, frame = grey.blank_frame(scaled.pixels)
     if not image.any():
         raise ExamError("all pixels are black (background); need a breast brighter than its background")
+    spacing, size = read_spacing(dataset)
+    if spacing is None and record.spacing_mm is not None:
+        spacing, size = record.spacing_mm, (Decision("spacing", f"{record.spacing_mm:.6g} mm", record.dataset),)
+    blanked: tuple[Decision, ...] = ()
+    left: tuple[str, ...] = ()
+    if film:
+        image, blanked, left = blank_film(image, spacing_mm=spacing)
     tagged = read_direction(dataset, view)
     if faces is None:
         faces, faces_source = tagged.direction, tagged.source
     direction, why, doubts = _decide(
         view, image, name=record.image, faces=faces, source=faces_source, mirrored_auto=mirrored_auto
     )
-    spacing, size = read_spacing(dataset)
-    if spacing is None and record.spacing_mm is not None:
-        spacing, size = record.spacing_mm, (Decision("spacing", f"{record.spacing_mm:.6g} mm", record.dataset),)
     return Mammogram(
         image,
         view,
@@ -175,11 +193,12 @@ def _load_dicom(
             *decoding,
             *scaled.decisions,
             *frame,
+            *blanked,
             *tagged.decisions,
             *why,
             *size,
         ),
-        warnings=(*warnings, *scaled.warnings, *doubts),
+        warnings=(*warnings, *scaled.warnings, *left, *doubts),
     )
 
 

@@ -36,11 +36,15 @@ class Polygon:
 
 @dataclass(frozen=True)
 class MaskFile:
-    """A picture of the image's size. least  grey value from which a pixel belongs; outline  drawn, to be filled."""
+    """A picture of the image's size. least  grey value from which a pixel belongs; outline  drawn, to be filled.
+
+    shown  what messages call it, where its name may hold a patient's; "": its file name
+    """
 
     path: Path
     least: int = 1
     outline: bool = False
+    shown: str = ""
 
 
 Region = Circle | Box | Polygon | MaskFile

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fourview.datasets.mask_files import aspects_agree, read_grey
-from fourview.datasets.record import Circle, MaskFile, Polygon, Region
+from fourview.datasets.mask_files import read_mask
+from fourview.datasets.record import Circle, Polygon, Region
 from fourview.exam import Box, ExamError
 
 _SUBPIXEL = 4  # binary digits behind the point that OpenCV keeps of a coordinate
@@ -22,7 +22,8 @@ def draw_region(region: Region, shape: tuple[int, int]) -> NDArray[np.bool_]:
     A disc covers the pixels whose centres lie within the radius, and at least the one at its centre. Outlines belong
     to what they enclose, and are filled: a contour that crosses itself leaves no holes.
     A mask file of another size is resized (nearest pixel) where its proportions are the image's to within 1 %.
-    Raises ExamError for a mask file that cannot be read or has other proportions.
+    Raises ExamError for a mask file that cannot be read, has other proportions or covers more than a lesion can, for
+    coordinates that are no numbers, and for an outline that reaches into the image from far outside of it.
     """
     if isinstance(region, Circle):
         return _disc(region, shape)
@@ -32,12 +33,20 @@ def draw_region(region: Region, shape: tuple[int, int]) -> NDArray[np.bool_]:
         return mask
     if isinstance(region, Polygon):
         return fill_outline(region.points, shape)
-    return _mask_of_file(region, shape)
+    return read_mask(region, shape)
 
 
 def _disc(disc: Circle, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    rows, cols = np.ogrid[: shape[0], : shape[1]]
-    mask: NDArray[np.bool_] = (rows - disc.row) ** 2 + (cols - disc.col) ** 2 <= disc.radius**2
+    if not np.isfinite((disc.row, disc.col, disc.radius)).all():
+        raise ExamError(f"found a disc at ({disc.row}, {disc.col}) of radius {disc.radius}, need numbers")
+    mask = np.zeros(shape, bool)
+    rows, cols = (
+        np.arange(max(math.floor(centre - disc.radius), 0), min(math.ceil(centre + disc.radius) + 1, size))
+        for centre, size in zip((disc.row, disc.col), shape, strict=True)
+    )
+    if rows.size and cols.size:
+        inside = (rows[:, None] - disc.row) ** 2 + (cols - disc.col) ** 2 <= disc.radius**2
+        mask[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1] = inside
     centre = round(disc.row), round(disc.col)
     if 0 <= centre[0] < shape[0] and 0 <= centre[1] < shape[1]:
         mask[centre] = True
@@ -45,41 +54,30 @@ def _disc(disc: Circle, shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def fill_outline(points: tuple[tuple[float, float], ...], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """A closed outline of (row, col) points with all that it encloses, (rows, cols) bool, cut off at the border."""
+    """A closed outline of (row, col) points with all that it encloses, (rows, cols) bool, cut off at the border.
+
+    Raises ExamError for points that are no numbers, or as far outside as the image is long, with others inside.
+    """
     corners = np.array(points, float).reshape(-1, 2)
+    if not (corners.size and np.isfinite(corners).all()):
+        raise ExamError("found an outline without points, or with some that are no numbers; need (row, col)")
+    mask = np.zeros(shape, bool)
     low = np.floor(corners.min(axis=0)) - 2  # drawn on a canvas of its own, so that the border closes no hole
     high = np.ceil(corners.max(axis=0)) + 3
+    if (low >= shape).any() or (high <= 0).any():
+        return mask
+    if (low < np.negative(shape)).any() or (high > np.multiply(shape, 2)).any():
+        raise ExamError(
+            f"found an outline from {corners.min(axis=0).tolist()} to {corners.max(axis=0).tolist()}, the image has "
+            f"{shape} rows and columns; need one that does not leave it as far"
+        )
     canvas: NDArray[np.uint8] = np.zeros((high - low).astype(int), np.uint8)
     xy = np.rint((corners - low)[:, ::-1] * (1 << _SUBPIXEL)).astype(np.int32)
     cv2.polylines(canvas, [xy], isClosed=True, color=1, shift=_SUBPIXEL)
     cv2.floodFill(canvas, None, (0, 0), 2)  # from outside, 4-connected
     filled = canvas != 2
-    mask = np.zeros(shape, bool)
     top, left = int(low[0]), int(low[1])
     rows = slice(max(top, 0), min(top + canvas.shape[0], shape[0]))
     cols = slice(max(left, 0), min(left + canvas.shape[1], shape[1]))
-    if rows.start < rows.stop and cols.start < cols.stop:
-        mask[rows, cols] = filled[rows.start - top : rows.stop - top, cols.start - left : cols.stop - left]
+    mask[rows, cols] = filled[rows.start - top : rows.stop - top, cols.start - left : cols.stop - left]
     return mask
-
-
-def _fill_enclosed(drawn: NDArray[Any]) -> NDArray[np.bool_]:
-    """The drawn pixels and every background region but the largest one: also what a border of the image closes off."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats((drawn == 0).astype(np.uint8), connectivity=4)
-    if len(stats) < 2:  # drawn all over
-        return np.ones(drawn.shape, bool)
-    outside = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    return np.asarray(labels != outside)
-
-
-def _mask_of_file(file: MaskFile, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    grey = read_grey(file.path)
-    if not aspects_agree(grey.shape, shape):
-        raise ExamError(f"{file.path.name}: found a mask of {grey.shape}, the image has {shape} rows and columns")
-    mask = grey >= file.least
-    if file.outline:
-        mask = _fill_enclosed(mask)
-    if mask.shape == shape:
-        return mask
-    resized = cv2.resize(mask.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    return np.asarray(resized > 0)

@@ -27,7 +27,7 @@ Row = Mapping[str, str]
 def find(root: Path) -> Listing:
     """The images of train.csv in its order (test.csv has no labels). Raises SetupError."""
     table = find_one(root, "train.csv", need="the labels of the competition")
-    rows = read_table(table, needs=_NEEDS)
+    rows = read_table(table, needs=_NEEDS, keep=())
     folder = table.parent / "train_images"
     if not folder.is_dir():
         raise SetupError("no folder train_images beside train.csv: need train_images/(patient)/(image).dcm")

@@ -2,43 +2,71 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import importlib
-import io
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fourview.exam import SetupError, Side
 from fourview.ingest.files import Listing, walk_folder
 
+_BLOCK = 1 << 20  # bytes
 _SIDES = {"l": Side.LEFT, "left": Side.LEFT, "r": Side.RIGHT, "right": Side.RIGHT}
 
 
 def read_table(
-    path: Path, *, separator: str = ",", needs: Iterable[str] = (), renamed: Mapping[str, str] | None = None
+    path: Path,
+    *,
+    separator: str = ",",
+    needs: Iterable[str] = (),
+    keep: Iterable[str] | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> list[dict[str, str]]:
     """The rows of a text table, column -> cell, headers and cells without blanks and line ends around them.
 
-    needs    columns that must be there; columns that the table has more of are kept
-    renamed  header as some copies write it -> the name that `needs` and the caller use
+    needs    columns that must be there
+    keep     further columns to keep where they are there, and with `needs` all that a row then has; None: keep all
+    renamed  header as some copies write it -> the name that `needs`, `keep` and the caller use
     Rows without any text are dropped. Raises SetupError if the file is missing, empty, lacks a column, names one
     twice, or holds a row with more cells than columns.
     """
+    return list(stream_table(path, separator=separator, needs=needs, keep=keep, renamed=renamed))
+
+
+def stream_table(
+    path: Path,
+    *,
+    separator: str = ",",
+    needs: Iterable[str] = (),
+    keep: Iterable[str] | None = None,
+    renamed: Mapping[str, str] | None = None,
+) -> Iterator[dict[str, str]]:
+    """The rows of read_table one at a time, for tables that are too large to hold; errors come with the rows."""
     try:
-        data = path.read_bytes()
+        with path.open(encoding=_encoding_of(path), newline="") as file:
+            lines = csv.reader(file, delimiter=separator)
+            yield from stream_rows(lines, path.name, needs=needs, keep=keep, renamed=renamed)
     except OSError as error:
         raise SetupError(f"{path.name}: cannot be read ({error.strerror}); need this table of the set") from None
-    try:
-        content = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        content = data.decode("latin-1")  # spreadsheets write notes so; what is read as a label is ASCII in both
-    try:
-        lines = list(csv.reader(io.StringIO(content, newline=""), delimiter=separator))
     except csv.Error as error:
         raise SetupError(f"{path.name}: no table of text separated by {separator!r} ({error})") from None
-    return rows_of(lines, path.name, needs=needs, renamed=renamed)
+
+
+def _encoding_of(path: Path) -> str:
+    """UTF-8 where the whole file is; else Latin-1: spreadsheets write notes so, and labels are ASCII in both."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        try:
+            while block := file.read(_BLOCK):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return "latin-1"
+    return "utf-8-sig"
 
 
 def read_sheet(
@@ -65,29 +93,42 @@ def read_sheet(
 
 
 def rows_of(
-    lines: Sequence[Sequence[str]], name: str, *, needs: Iterable[str], renamed: Mapping[str, str] | None = None
+    lines: Iterable[Sequence[str]], name: str, *, needs: Iterable[str], renamed: Mapping[str, str] | None = None
 ) -> list[dict[str, str]]:
     """Lines of cells, the first one the header, as rows; see read_table. name: of the file, for messages."""
-    if not lines:
+    return list(stream_rows(lines, name, needs=needs, renamed=renamed))
+
+
+def stream_rows(
+    lines: Iterable[Sequence[str]],
+    name: str,
+    *,
+    needs: Iterable[str],
+    keep: Iterable[str] | None = None,
+    renamed: Mapping[str, str] | None = None,
+) -> Iterator[dict[str, str]]:
+    """The rows of rows_of one at a time; see read_table."""
+    needs, numbered = tuple(needs), enumerate(lines, start=1)
+    first = next(numbered, None)
+    if first is None:
         raise SetupError(f"{name}: an empty table, need its header and rows")
-    header = [cell.strip() for cell in lines[0]]
+    header = [cell.strip() for cell in first[1]]
     header = [(renamed or {}).get(column, column) for column in header]
     missing = [column for column in needs if column not in header]
     if missing:
         raise SetupError(f"{name}: no column {', '.join(missing)}; found {', '.join(filter(None, header)) or 'none'}")
-    doubled = {column for column in header if column and header.count(column) > 1}
+    kept = None if keep is None else {*needs, *keep}
+    places = [(at, column) for at, column in enumerate(header) if column and (kept is None or column in kept)]
+    counts = Counter(column for column in header if column)
+    doubled = sorted(column for column, count in counts.items() if count > 1 and (kept is None or column in kept))
     if doubled:
-        raise SetupError(f"{name}: the column {', '.join(sorted(doubled))} is there twice, need it once")
-    rows = []
-    for number, line in enumerate(lines[1:], start=2):
-        cells = [cell.strip() for cell in line]
-        if not any(cells):
+        raise SetupError(f"{name}: the column {', '.join(doubled)} is there twice, need it once")
+    for number, line in numbered:
+        if not any(map(str.strip, line)):
             continue
-        if any(cells[len(header) :]):
-            raise SetupError(f"{name}, row {number}: found {len(cells)} cells, the header has {len(header)}")
-        padded = cells + [""] * (len(header) - len(cells))
-        rows.append({column: cell for column, cell in zip(header, padded, strict=False) if column})
-    return rows
+        if any(map(str.strip, line[len(header) :])):
+            raise SetupError(f"{name}, row {number}: found {len(line)} cells, the header has {len(header)}")
+        yield {column: line[at].strip() if at < len(line) else "" for at, column in places}
 
 
 def _whole(cell: str) -> str:

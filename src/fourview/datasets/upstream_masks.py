@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fourview.datasets.mask_files import read_grey
+from fourview.datasets.mask_files import check_covered, read_grey
 from fourview.datasets.record import MaskFile, Polygon, Region
 from fourview.exam import Direction, ExamError, View
 from fourview.ingest.dicom_file import read_dataset
@@ -32,29 +32,35 @@ def read_regions(
     *,
     view: View,
     faces: Direction,
+    shown: str = "",
     centre: tuple[int, ...] | None = None,
     window: tuple[int, ...] | None = None,
 ) -> tuple[Region, ...]:
     """The outlined areas of a mask, in pixels of the image; none of an empty mask.
 
     faces   where the nipple points in the image's file
+    shown   what messages call the mask; "": its file name
     centre  (row, col) of `best_center`; needed only where the image is larger than GMIC's window
     window  (top, bottom, left, right) of `window_location`, where the list has one
-    Raises ExamError for a mask of any other size, or one that cannot be placed.
+    Raises ExamError for a mask of any other size, or one that cannot be placed or covers more than a lesion can.
     """
-    shape, grey = _shape(image), read_grey(mask)
+    name = shown or mask.name
+    shape, grey = _shape(image), read_grey(mask, name)
     if grey.shape == shape:
-        return (MaskFile(mask),) if grey.any() else ()
+        check_covered(grey > 0, name)
+        return (MaskFile(mask, shown=shown),) if grey.any() else ()
     if grey.shape != WINDOW:
-        raise ExamError(f"{mask.name}: found a mask of {grey.shape}, need {shape} as the image, or GMIC's {WINDOW}")
+        raise ExamError(f"{name}: found a mask of {grey.shape}, need {shape} as the image, or GMIC's {WINDOW}")
     if window is not None and (window[1] - window[0], window[3] - window[2]) != shape:
-        raise ExamError(f"{mask.name}: window_location is not the size of the image: need the cropped image")
-    first_row, first_col = _window_corner(shape, view, centre, mask.name)
+        raise ExamError(f"{name}: window_location is not the size of the image: need the cropped image")
+    first_row, first_col = _window_corner(shape, view, centre, name)
+    part = grey[max(-first_row, 0) : shape[0] - first_row, max(-first_col, 0) : shape[1] - first_col]
+    check_covered(part > 0, name)
     regions = []
     for outline in _outlines(grey):
         rows, cols = outline[:, 0] + first_row, outline[:, 1] + first_col
         if rows.min() < 0 or cols.min() < 0 or rows.max() >= shape[0] or cols.max() >= shape[1]:
-            raise ExamError(f"{mask.name}: placed in the image, it leaves it: need the image that GMIC cropped")
+            raise ExamError(f"{name}: placed in the image, it leaves it: need the image that GMIC cropped")
         regions.append(_polygon(rows, cols if faces == "right" else shape[1] - 1 - cols))
     return tuple(sorted(regions, key=lambda region: region.points))
 
@@ -89,11 +95,14 @@ def _window_corner(shape: tuple[int, int], view: View, centre: tuple[int, ...] |
 
 
 def _shape(path: Path) -> tuple[int, int]:
-    """(rows, cols) of an image from its header."""
-    with path.open("rb") as file:
-        head = file.read(24)
+    """(rows, cols) of an image from its header. Raises ExamError."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(24)
+    except OSError as error:
+        raise ExamError(f"its image cannot be read ({error.strerror}), need the file") from None
     if head.startswith(PNG_SIGNATURE) and len(head) == 24:
         cols, rows = struct.unpack(">II", head[16:24])
         return rows, cols
-    dataset = read_dataset(path, path.name, pixels=False)
+    dataset = read_dataset(path, "its image", pixels=False)
     return whole_number(dataset, "Rows") or 0, whole_number(dataset, "Columns") or 0

@@ -81,7 +81,8 @@ def _metadata(root: Path) -> dict[str, Row]:
         path = find_one(root, _METADATA, need=_NEED)
     except SetupError:
         return {}
-    return {row["SOP Instance UID"]: row for row in read_table(path, needs=("SOP Instance UID",))}
+    rows = read_table(path, needs=("SOP Instance UID",), keep=("Patient's Age", "Manufacturer"))
+    return {row["SOP Instance UID"]: row for row in rows}
 
 
 def _record(row: Row, base: Path, findings: list[Row], about: Mapping[str, Row]) -> ImageRecord:

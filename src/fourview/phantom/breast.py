@@ -1,4 +1,4 @@
-"""One image: outline, fat, gland, muscle, skin and findings -> 12-bit pixels, facing right."""
+"""One image of one breast: gland, fat, septa, curves, muscle, findings and skin -> brightness, facing right."""
 
 from __future__ import annotations
 
@@ -8,106 +8,209 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fourview.phantom.anatomy import project
 from fourview.phantom.finding import PhantomFinding, paint_finding
-from fourview.phantom.outline import HEIGHT_MM, WIDTH_MM, Outline
-from fourview.phantom.texture import noise, strands
-from fourview.phantom.woman import DENSITIES, Woman
+from fourview.phantom.muscle import add_muscle
+from fourview.phantom.outline import Outline
+from fourview.phantom.skin import add_skin
+from fourview.phantom.texture import draw_texture, lines
+from fourview.phantom.woman import Breast
 
 WHITE = 4095  # of 12 bits
-_COARSE_MM = 1.5  # pixels of the map of gland, which is smooth
-_SKIN_MM = 1.0
+_GRID_MM = 0.28  # tissue is drawn at this pixel size; finer pixels add finer noise
+_CURVE_MM = 0.14
+_MAP_MM = 2.0
+_CURVES = (
+    ("web", 0.31, 0.10),
+    ("strands", 0.20, 0.12),
+    ("ligaments", 0.17, 0.12),
+    ("ducts", 0.08, 0.2),
+    ("vessels", 0.075, 0.35),
+)  # brightness at most, softness in mm
+Maps = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def paint_breast(
-    woman: Woman,
+    breast: Breast,
     outline: Outline,
     findings: Sequence[PhantomFinding],
     *,
     shape: tuple[int, int],
     pixel_mm: float,
     key: Sequence[int],
-    lesion_key: Sequence[int],
-) -> tuple[NDArray[np.uint16], tuple[NDArray[np.bool_], ...]]:
-    """(rows, cols) uint16, 1 to 4095 in the breast and exactly 0 outside it, and a mask for each finding.
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], tuple[NDArray[np.bool_], ...]]:
+    """Brightness (rows, cols) float32 in 0 to 1, the mask of the breast, and a mask for each visible finding.
 
-    Facing right, chest wall at column 0.
+    Facing right, chest wall at column 0; linear in log exposure, without noise; 0 outside the breast.
+    findings  those with visible=False are left out: no paint, no mask
+    key       seeds what is seen in this view only
     """
+    times = max(1, round(_GRID_MM / pixel_mm))
+    grid = (-(-shape[0] // times), -(-shape[1] // times))
+    light, seen = (
+        _enlarge(m, times, shape) for m in _tissue(breast, outline, grid, pixel_mm=pixel_mm * times, key=key)
+    )
+    times = max(1, round(_CURVE_MM / pixel_mm))
+    grid = (-(-shape[0] // times), -(-shape[1] // times))
+    seen *= _enlarge(_curves(breast, outline, grid, pixel_mm=pixel_mm * times), times, shape)
+    light += seen
+    if pixel_mm < 0.5 * _GRID_MM:
+        _add_fine(light, key=[*key, 6])
     y_mm: NDArray[np.float64] = (np.arange(shape[0], dtype=np.float64) + 0.5) * pixel_mm
     x_mm = ((np.arange(shape[1]) + 0.5) * pixel_mm).astype(np.float32)
-    breast = x_mm < outline.skin_x(y_mm).astype(np.float32)[:, None]
-    light = _tissue(woman, outline, shape=shape, pixel_mm=pixel_mm, key=key)
-    _add_muscle(light, outline, x_mm, y_mm, pixel_mm=pixel_mm, key=key)
+    inside: NDArray[np.bool_] = x_mm < outline.skin_x(y_mm).astype(np.float32)[:, None]
     masks = [
-        paint_finding(light, f, outline, pixel_mm=pixel_mm, lesion_key=[*lesion_key, n], view_key=[*key, 40, n])
-        for n, f in enumerate(findings)
+        paint_finding(light, finding, outline, pixel_mm=pixel_mm, view_key=[*key, 40])
+        for finding in findings
+        if finding.visible
     ]
-    _thin_towards_skin(light, breast, woman, pixel_mm=pixel_mm)
-    rng = np.random.default_rng([*key, 50])
-    light *= 1 + np.float32(0.03) * rng.standard_normal(shape, dtype=np.float32)
-    pixels = np.clip(np.rint(light * WHITE), 1, WHITE).astype(np.uint16)
-    pixels[~breast] = 0
-    return pixels, tuple(mask & breast for mask in masks)
+    add_skin(light, inside, outline, breast.traits, pixel_mm=pixel_mm, key=[*key, 50])
+    np.clip(light, 0, 1, out=light)
+    light *= inside
+    return light, inside, tuple(mask & inside for mask in masks)
+
+
+def gland_share(breast: Breast, outline: Outline, shape: tuple[int, int], *, pixel_mm: float) -> NDArray[np.float32]:
+    """(rows, cols) float32: the mean share of gland along the beam, without the detail that a view adds."""
+    along, across = _locate(outline, shape, pixel_mm=pixel_mm)
+    return _look_up(project(breast.gland, outline.tilt), along, across)
 
 
 def _tissue(
-    woman: Woman, outline: Outline, *, shape: tuple[int, int], pixel_mm: float, key: Sequence[int]
-) -> NDArray[np.float32]:
-    """Brightness of fat with its septa, and of gland, in the full compressed thickness."""
-    dense = DENSITIES.index(woman.density) / 3
-    rough = noise([*key, 1], shape, pixel_mm=pixel_mm, coarse_mm=24, stretch=1.4, exponent=3.3)
-    gland = _gland(woman, outline, shape)
-    gland += np.float32(0.16) * rough - np.float32(0.78 - 0.38 * dense)
-    np.clip(gland / np.float32(0.75) + np.float32(0.5), 0, 1, out=gland)
-    septa = strands([*key, 2], shape, pixel_mm=pixel_mm, cell_mm=26, width=0.08, stretch=1.7)
-    septa += strands([*key, 3], shape, pixel_mm=pixel_mm, cell_mm=11, width=0.12, stretch=1.7)
-    septa += np.float32(0.8) * strands([*key, 6], shape, pixel_mm=pixel_mm, cell_mm=5, width=0.16, stretch=1.6)
-    fine = noise([*key, 4], shape, pixel_mm=pixel_mm, coarse_mm=5, stretch=1.5, exponent=2.6)
-    fat = np.float32(0.17) + np.float32(0.012) * rough + np.float32(0.018) * fine + np.float32(0.11) * septa
-    return np.asarray(
-        fat
-        + gland * (np.float32(0.30) + np.float32(0.05) * rough + np.float32(0.035) * fine + np.float32(0.05) * septa),
-        np.float32,
+    breast: Breast, outline: Outline, shape: tuple[int, int], *, pixel_mm: float, key: Sequence[int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Brightness of fat, gland, septa and muscle in the full compressed thickness, and how well curves show."""
+    along, across = _locate(outline, shape, pixel_mm=pixel_mm, warp_key=[*key, 1])
+    depth_mm, half_mm = breast.traits.depth_mm, breast.traits.width_mm / 2
+    gland = _look_up(project(breast.gland, outline.tilt), along, across)
+    # millimetres along and across the breast, so that patterns turn towards the nipple, half as much as the breast does
+    level = (np.arange(shape[0], dtype=np.float32) + np.float32(0.5)) * np.float32(pixel_mm)
+    turn = np.clip(np.float32(1.1) - np.float32(1.1) * along, 0.06, 0.5)  # less where it would squeeze them into rays
+    v = turn * across * np.float32(half_mm) + (1 - turn) * (np.float32(outline.nipple_y_mm) - level)[:, None]
+    u, v = along * np.float32(depth_mm), v + np.float32(1.6 * half_mm)
+    extent = (3.2 * half_mm, 1.3 * depth_mm)
+    rough = draw_texture([*key, 2], extent, coarse_mm=18, fine_mm=pixel_mm, exponent=2.4).sample(u, v, stretch=1.3)
+    medium = draw_texture([*key, 3], extent, coarse_mm=12, fine_mm=1.4).sample(u, v, stretch=1.5)
+    small = draw_texture([*key, 4], extent, coarse_mm=4.5, fine_mm=1.0).sample(u, v, stretch=1.4)
+    gland *= (along < 1.02) & (np.abs(across) < 1.05)
+    before = float(gland.mean())
+    gland, arcs, hollow = _press_lobules(gland, breast, outline, medium, pixel_mm=pixel_mm)
+    gland *= np.float32(min(before / max(float(gland.mean()), 1e-6), 2.5))  # pushed aside, not taken away
+    gland *= np.clip(np.float32(1) + np.float32(0.14) * rough, 0.2, 1.8)
+    level_of_gland = np.float32(0.22 + 0.36 * min(breast.traits.share, 0.4))  # little gland is thin gland
+    dense = np.float32(1) - np.exp(-(gland * gland) / (np.float32(0.03) + np.float32(0.22) * gland))
+    septa = lines(medium, rough, width=0.18) + np.float32(0.6) * lines(small, medium, width=0.45)
+    septa *= np.clip((np.float32(0.92) - along) * np.float32(8), 0, 1)  # too close to draw where they meet
+    # fibres show best at the borders of gland, less in bare fat and within gland
+    seen = np.clip(np.float32(0.6) + np.float32(0.3) * medium + np.float32(0.3) * small, 0.05, 1.4)
+    seen *= np.float32(breast.traits.fibrous) * np.clip(np.float32(1) + np.float32(0.25) * rough, 0.3, 2)
+    seen *= np.float32(0.85) + np.float32(1.6) * dense * (np.float32(1) - dense)
+    light = np.float32(0.115) + np.float32(0.026) * rough
+    light -= np.float32(0.022) * np.minimum(hollow, 1.5)
+    light += seen * (np.float32(0.13) * septa + np.float32(0.28) * arcs)
+    light += dense * (
+        level_of_gland + np.float32(0.05) * rough + np.float32(0.035) * medium + np.float32(0.015) * small
     )
+    add_muscle(light, seen, outline, pixel_mm=pixel_mm, key=[*key, 5])
+    return light, seen
 
 
-def _gland(woman: Woman, outline: Outline, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """How much gland lies along the beam: the sum of the woman's balls of gland, seen in this view."""
-    rows, cols = round(HEIGHT_MM / _COARSE_MM), round(WIDTH_MM / _COARSE_MM)
-    y = (np.arange(rows) + 0.5) * HEIGHT_MM / rows
-    x = (np.arange(cols) + 0.5) * WIDTH_MM / cols
-    depth, lateral, upper, spread_mm, amount = woman.lobes.T
-    centre_x, centre_y = outline.place(depth, lateral, upper)
-    across = np.exp(-(((x[None, :] - centre_x[:, None]) / spread_mm[:, None]) ** 2) / 2)
-    down = np.exp(-(((y[None, :] - centre_y[:, None]) / spread_mm[:, None]) ** 2) / 2)
-    coarse = np.einsum("ny,nx,n->yx", down, across, amount).astype(np.float32)
-    coarse = 1.3 * coarse / (coarse + 1)  # overlapping balls saturate: the paddles press them apart
-    return np.asarray(cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC), np.float32)
+def _curves(breast: Breast, outline: Outline, shape: tuple[int, int], *, pixel_mm: float) -> NDArray[np.float32]:
+    drawn = np.zeros(shape, np.float32)
+    fat = 1 - breast.traits.share
+    for name, weight, soft_mm in _CURVES:
+        # lobules of fat are wrapped in septa; within gland they are hard to tell
+        light = np.float32(weight * (1.7 * fat**1.2 if name == "web" else 1))
+        drawn += light * breast.curves[name].paint(outline, shape, pixel_mm=pixel_mm, soft_mm=soft_mm)
+    return drawn
 
 
-def _add_muscle(
-    light: NDArray[np.float32],
-    outline: Outline,
-    x_mm: NDArray[np.float32],
-    y_mm: NDArray[np.float64],
-    *,
-    pixel_mm: float,
-    key: Sequence[int],
-) -> None:
-    """Brightens the pectoral wedge of an MLO view, with a border that is soft over 4 mm."""
-    if outline.angle == "CC":
-        return
-    border = outline.pectoral_x(y_mm).astype(np.float32)[:, None] - x_mm
-    ragged = noise([*key, 5], light.shape, pixel_mm=pixel_mm, coarse_mm=30, fine_mm=4)
-    share = np.clip((border + ragged) / 4 + np.float32(0.5), 0, 1)
-    light += share * (np.float32(0.30) + np.float32(0.03) * ragged - np.float32(0.35) * (light - np.float32(0.2)))
+def _enlarge(coarse: NDArray[np.float32], times: int, shape: tuple[int, int]) -> NDArray[np.float32]:
+    if times == 1:
+        return coarse
+    size = (coarse.shape[1] * times, coarse.shape[0] * times)
+    return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)[: shape[0], : shape[1]], np.float32)
 
 
-def _thin_towards_skin(light: NDArray[np.float32], breast: NDArray[np.bool_], woman: Woman, *, pixel_mm: float) -> None:
-    """Darkens the rim, where the breast bulges between the paddles, and draws the skin as a brighter line."""
-    # chest wall and image borders are no skin: the breast goes on there
-    framed = cv2.copyMakeBorder(breast.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    skin_mm = cv2.distanceTransform(framed, cv2.DIST_L2, 5)[1:-1, 1:-1] * np.float32(pixel_mm)
-    bulge_mm = np.float32(0.42 * woman.thickness_mm)
-    t = np.clip(1 - skin_mm / bulge_mm, 0, 1)
-    light *= np.sqrt(1 - np.float32(0.93) * t * t)
-    light += np.float32(0.07) * np.exp(-(((skin_mm - np.float32(0.8)) / np.float32(_SKIN_MM)) ** 2))
+def _locate(
+    outline: Outline, shape: tuple[int, int], *, pixel_mm: float, warp_key: Sequence[int] | None = None
+) -> Maps:
+    """Depth and across of each pixel, shaken a little so that no border of tissue is smooth."""
+    rows, cols = (int(np.ceil(n * pixel_mm / _MAP_MM)) + 1 for n in shape)
+    y, x = np.mgrid[:rows, :cols] * _MAP_MM
+    depth, across = outline.locate(x, y)
+    maps = [depth.astype(np.float32), across.astype(np.float32)]
+    if warp_key is not None:
+        yy, xx = y.astype(np.float32), x.astype(np.float32)
+        for n, size_mm in enumerate((outline.depth_mm, outline.reach_mm)):
+            shake = draw_texture([*warp_key, n], (rows * _MAP_MM, cols * _MAP_MM), coarse_mm=16, fine_mm=_MAP_MM)
+            maps[n] += np.float32(1.7 / size_mm) * shake.sample(xx, yy)
+    to_map = np.array([[pixel_mm, 0, pixel_mm / 2], [0, pixel_mm, pixel_mm / 2]]) / _MAP_MM
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    along, over = (
+        cv2.warpAffine(m, to_map, (shape[1], shape[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE) for m in maps
+    )
+    return np.asarray(along, np.float32), np.asarray(over, np.float32)
+
+
+def _look_up(
+    projected: NDArray[np.float32], along: NDArray[np.float32], across: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    rows, cols = projected.shape
+    found = cv2.remap(
+        projected,
+        (across + np.float32(1)) * np.float32(cols / 2) - np.float32(0.5),
+        along * np.float32(rows) - np.float32(0.5),
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(np.clip(found, 0, 1), np.float32)
+
+
+def _press_lobules(
+    gland: NDArray[np.float32], breast: Breast, outline: Outline, uneven: NDArray[np.float32], *, pixel_mm: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """The gland with lobules of fat pressed into it, the rims of septa around them, and how much fat they hold.
+
+    uneven  noise that keeps the lobules from being ellipses
+    """
+    lobules = breast.lobules
+    arcs, hollow = np.zeros_like(gland), np.zeros_like(gland)
+    x, y = outline.place(*lobules.places.T)
+    filled = (4.6 - 4 * min(breast.traits.share, 0.4)) / breast.traits.thickness_mm  # of the gland along the beam
+    for n in range(len(x)):
+        long, wide, beam = lobules.radius_mm[n] if outline.angle == "CC" else lobules.radius_mm[n][[0, 2, 1]]
+        reach = 1.15 * max(long, wide)
+        top, left = int((y[n] - reach) / pixel_mm), int((x[n] - reach) / pixel_mm)
+        bottom, right = int((y[n] + reach) / pixel_mm) + 2, int((x[n] + reach) / pixel_mm) + 2
+        top, left = max(top, 0), max(left, 0)
+        bottom, right = min(bottom, gland.shape[0]), min(right, gland.shape[1])
+        if top >= bottom or left >= right:
+            continue
+        dy = ((np.arange(top, bottom, dtype=np.float32) + 0.5) * pixel_mm - y[n]).astype(np.float32)[:, None]
+        dx = ((np.arange(left, right, dtype=np.float32) + 0.5) * pixel_mm - x[n]).astype(np.float32)
+        cos, sin = np.float32(np.cos(lobules.turn[n])), np.float32(np.sin(lobules.turn[n]))
+        along, over = (cos * dx + sin * dy) / np.float32(long), (cos * dy - sin * dx) / np.float32(wide)
+        square = along * along + over * over
+        square *= np.maximum(1 + np.float32(0.20) * uneven[top:bottom, left:right], np.float32(0.3))
+        chord = np.sqrt(np.maximum(1 - square, 0))
+        push = np.float32(lobules.strength[n] * min(1, filled * beam))
+        gland[top:bottom, left:right] *= 1 - push * np.minimum(1, np.float32(1.8) * chord)
+        # a thin rim, brightest where gland lies against it and to one side
+        edge = np.maximum(0, 1 - np.abs(np.sqrt(square) - 1) * np.float32(0.5 * (long + wide) / 0.45))
+        lit = np.float32(np.cos(7 * lobules.turn[n])), np.float32(np.sin(7 * lobules.turn[n]))
+        side = np.clip(np.float32(0.22) + np.float32(0.4) * (along * lit[0] + over * lit[1]), 0, 0.6)
+        rims = arcs[top:bottom, left:right]
+        np.maximum(rims, edge * side * push, out=rims)
+        hollow[top:bottom, left:right] += push * chord
+    return gland, arcs, hollow
+
+
+def _add_fine(light: NDArray[np.float32], *, key: Sequence[int]) -> None:
+    """Adds what of the texture is finer than the grid that tissue is drawn on."""
+    fresh = np.random.default_rng(key).standard_normal(light.shape, dtype=np.float32)
+    rows, cols = light.shape
+    half = np.random.default_rng([*key, 1]).standard_normal((-(-rows // 2), -(-cols // 2)), dtype=np.float32)
+    fresh += np.float32(2.0) * cv2.resize(half, (cols, rows), interpolation=cv2.INTER_LINEAR)
+    fresh *= np.float32(0.003) + np.float32(0.015) * light
+    light += fresh

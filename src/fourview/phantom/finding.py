@@ -1,32 +1,66 @@
-"""Findings: masses and clusters of calcifications, placed in the breast and painted into one view."""
+"""A finding: where it lies in the breast, what it looks like in words, and how it is painted into one view."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fourview.exam import SetupError, Side
+from fourview.phantom import asymmetry, calcification, distortion, mass
+from fourview.phantom.distractor import DISTRACTORS
+from fourview.phantom.local_view import Image, LocalView, open_view
 from fourview.phantom.outline import Outline
+from fourview.phantom.pathology import draw_pathology
+from fourview.phantom.ring import find_factor
+from fourview.phantom.signs import (
+    CALC_TYPES,
+    DISTRIBUTIONS,
+    KINDS,
+    MARGINS,
+    SHAPES,
+    Kind,
+    draw_signs,
+    find_prior_shift,
+)
 
-Kind = Literal["mass", "calcifications"]
-_SUBPIXEL = 4  # bits of cv2's fixed-point coordinates
+# drawn without regard to the label: neither size nor brightness tells malignant from benign
+RADII_MM: dict[Kind, tuple[float, float]] = {
+    "mass": (4.5, 13.0),
+    "calcifications": (4.0, 10.0),
+    "distortion": (7.0, 14.0),
+    "asymmetry": (8.0, 16.0),
+}
+CONTRASTS: dict[Kind, tuple[float, float]] = {
+    "mass": (0.13, 0.27),
+    "calcifications": (0.30, 0.55),
+    "distortion": (0.12, 0.22),
+    "asymmetry": (0.10, 0.20),
+}
+_MIX: dict[Kind, float] = {"mass": 0.5, "calcifications": 0.36, "distortion": 0.07, "asymmetry": 0.07}
 
 
 @dataclass(frozen=True)
 class PhantomFinding:
     """One finding in one breast; CC and MLO show the same one.
 
-    depth      0 at the chest wall to 1 at the nipple
-    lateral    -1 at the medial border to 1 at the lateral border
-    upper      -1 at the lower border to 1 at the upper border
-    radius_mm  of the mass, without its spicules, or of the cluster
-    contrast   brightness of the middle of a mass, or of a calcification, above its surroundings, as a share
-               of the grey scale
+    depth         0 at the chest wall to 1 at the nipple
+    lateral       -1 at the medial border to 1 at the lateral border
+    upper         -1 at the lower border to 1 at the upper border
+    radius_mm     of the disc with the area of a mass, without its spicules; of the core of a distortion; of a cluster
+    contrast      brightness of the middle of a mass, or of a speck, above its surroundings, as a share of the grey
+                  scale
+    shape, margin, calc_type, distribution    words of signs.py; shape None: by `malignant`, oval and circumscribed
+                  or irregular and spiculated; calc_type None: round and regular or pleomorphic, clustered
+    high_risk     benign, but a marker of risk
+    visible       False: occult, biopsied and never painted
+    biopsied      False: no label: a distractor, or what is biopsied at a later exam
+    pathology     what the biopsy said
+    p_malignant   the probability with which the label was drawn; None: it was set, not drawn
+    key           seeds its details, the same in both views and every year
     """
 
     side: Side
@@ -37,154 +71,198 @@ class PhantomFinding:
     upper: float = 0.3
     radius_mm: float = 8.0
     contrast: float = 0.3
+    shape: str | None = None
+    margin: str | None = None
+    calc_type: str | None = None
+    distribution: str | None = None
+    high_risk: bool = False
+    visible: bool = True
+    biopsied: bool = True
+    pathology: str = ""
+    p_malignant: float | None = None
+    key: int = 0
 
     def __post_init__(self) -> None:
-        ranges = (
-            ("depth", self.depth, 0.1, 0.9),
-            ("lateral", self.lateral, -0.9, 0.9),
-            ("upper", self.upper, -0.9, 0.9),
-            ("radius_mm", self.radius_mm, 1.0, 40.0),
-            ("contrast", self.contrast, 0.01, 1.0),
-        )
-        for name, value, low, high in ranges:
-            if not low <= value <= high:
+        if self.kind not in KINDS:
+            raise SetupError(f"phantom finding: found kind {self.kind!r}, need one of: {', '.join(KINDS)}")
+        for name, low, high in (
+            ("depth", 0.1, 0.9),
+            ("lateral", -0.9, 0.9),
+            ("upper", -0.9, 0.9),
+            ("radius_mm", 1.0, 40.0),
+            ("contrast", 0.01, 1.0),
+            ("p_malignant", 0.0, 1.0),
+        ):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
                 raise SetupError(f"phantom finding: found {name} {value}, need {low} to {high}")
-        if self.kind not in ("mass", "calcifications"):
-            raise SetupError(f"phantom finding: found kind {self.kind!r}, need mass or calcifications")
-
-
-def draw_finding(rng: np.random.Generator, *, side: Side | None = None) -> PhantomFinding:
-    """A random finding: half masses, half malignant, most of them upper and outer."""
-    sides = (Side.LEFT, Side.RIGHT)
-    drawn = sides[int(rng.integers(2))]
-    kind: Kind = "mass" if rng.random() < 0.5 else "calcifications"
-    return PhantomFinding(
-        side=side or drawn,
-        kind=kind,
-        malignant=bool(rng.random() < 0.5),
-        depth=float(rng.uniform(0.3, 0.75)),
-        lateral=float(np.clip(rng.normal(0.2, 0.3), -0.7, 0.7)),
-        upper=float(np.clip(rng.normal(0.2, 0.3), -0.7, 0.7)),
-        radius_mm=float(rng.uniform(5, 14) if kind == "mass" else rng.uniform(5, 12)),
-        contrast=float(rng.uniform(0.14, 0.26) if kind == "mass" else rng.uniform(0.35, 0.6)),
-    )
+        for name, known in (
+            ("shape", SHAPES[self.kind]),
+            ("margin", () if self.kind == "calcifications" else MARGINS),
+            ("calc_type", CALC_TYPES if self.kind in ("mass", "calcifications") else ()),
+            ("distribution", DISTRIBUTIONS if self.kind in ("mass", "calcifications") else ()),
+        ):
+            word = getattr(self, name)
+            if word is not None and word not in known:
+                raise SetupError(
+                    f"phantom finding: found {name} {word!r} of a {self.kind}, need "
+                    + (f"one of: {', '.join(known)}" if known else "None")
+                )
+        if self.malignant and self.high_risk:
+            raise SetupError("phantom finding: found both malignant and high_risk, need at most one of them")
 
 
 def paint_finding(
-    tissue: NDArray[np.float32],
+    tissue: Image,
     finding: PhantomFinding,
     outline: Outline,
     *,
     pixel_mm: float,
-    lesion_key: Sequence[int],
     view_key: Sequence[int],
 ) -> NDArray[np.bool_]:
-    """Adds the finding to `tissue` (rows, cols; brightness 0 to 1, facing right) and gives its mask.
+    """Paints the finding into `tissue` (rows, cols; brightness 0 to 1, facing right) and gives its mask.
 
-    lesion_key  seeds what both views share (the places of the calcifications)
-    view_key    seeds what is seen in this view only (the outline of the mass)
+    view_key  seeds what is seen in this view only (texture); everything else comes from finding.key
 
-    Mask: the body of a mass without its spicules; the disc that holds a cluster. Never empty.
+    Mask (rows, cols): the body of a mass without its spicules; the disc that holds a cluster, the hull of any other
+    group of calcifications; the core of a distortion; the denser part of an asymmetry. Empty only if occult, or
+    if the finding lies outside the image.
     """
-    x, y = outline.place(np.array(finding.depth), np.array(finding.lateral), np.array(finding.upper))
-    row, col = float(y) / pixel_mm - 0.5, float(x) / pixel_mm - 0.5
-    radius = finding.radius_mm / pixel_mm
-    reach = int(np.ceil(3.5 * radius)) + 2
-    top, left = max(0, int(row) - reach), max(0, int(col) - reach)
-    bottom, right = min(tissue.shape[0], int(row) + reach + 1), min(tissue.shape[1], int(col) + reach + 1)
-    rows, cols = np.mgrid[top:bottom, left:right].astype(np.float32)
-    rows -= np.float32(row)
-    cols -= np.float32(col)
     mask = np.zeros(tissue.shape, np.bool_)
-    if finding.kind == "mass":
-        rng = np.random.default_rng(view_key)
-        body = _mass_body(rows, cols, finding, radius=radius, rng=rng)
-        light = body * np.float32(finding.contrast)
-        if finding.malignant:
-            spicules = _spicules(rows.shape, (row - top, col - left), radius=radius, pixel_mm=pixel_mm, rng=rng)
-            light = np.maximum(light, spicules * np.float32(0.55 * finding.contrast))
-        inside = body > 0.5
-    else:
-        light = _calcifications(
-            rows, cols, finding, pixel_mm=pixel_mm, shared=np.random.default_rng(lesion_key), outline=outline
-        )
-        inside = np.hypot(rows, cols) <= radius + 0.5 / pixel_mm
-    inside[np.unravel_index(np.argmin(np.hypot(rows, cols)), inside.shape)] = True
-    tissue[top:bottom, left:right] += light
-    mask[top:bottom, left:right] = inside
+    if not finding.visible:
+        return mask
+    x, y = outline.place(np.array(finding.depth), np.array(finding.lateral), np.array(finding.upper))
+    local = open_view(outline.tilt, x_mm=float(x), y_mm=float(y), reach_mm=_reach_mm(finding), pixel_mm=pixel_mm)
+    image, here = local.slices(tissue.shape)
+    light, inside = _paint(tissue, finding, local, view_key=(*view_key, finding.key))
+    if not inside.any():  # smaller than a pixel
+        inside[round(local.row) - local.top, round(local.col) - local.left] = True
+    tissue[image] += light[here]
+    mask[image] = inside[here]
     return mask
 
 
-def _mass_body(
-    rows: NDArray[np.float32],
-    cols: NDArray[np.float32],
-    finding: PhantomFinding,
-    *,
-    radius: float,
-    rng: np.random.Generator,
-) -> NDArray[np.float32]:
-    """0 to 1: benign masses are oval with a sharp margin, malignant ones irregular with a vague one."""
-    waves, height, edge = (7, 0.13, 0.30) if finding.malignant else (3, 0.05, 0.10)
-    angle = np.arctan2(rows, cols)
-    border = np.ones_like(angle)
-    for k in range(2, 2 + waves):
-        border += np.float32(height * rng.normal() / k**0.5) * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
-    border = np.clip(border, 0.6, 1.4)
-    inward = 1 - np.hypot(rows, cols) / (radius * border)
-    ramp = np.clip(inward / edge + 0.5, 0, 1)
-    dome = 0.75 + 0.25 * np.sqrt(np.clip(1 - (1 - np.clip(inward, 0, 1)) ** 2, 0, 1))
-    return np.asarray(ramp * ramp * (3 - 2 * ramp) * dome, np.float32)
+@lru_cache
+def _even_shift(kind: Kind) -> float:
+    return find_prior_shift(0.5, kind)
 
 
-def _spicules(
-    shape: tuple[int, int],
-    centre: tuple[float, float],
-    *,
-    radius: float,
-    pixel_mm: float,
-    rng: np.random.Generator,
-) -> NDArray[np.float32]:
-    """0 to 1: fine lines that radiate from the mass and fade outwards."""
-    canvas = np.zeros(shape, np.float32)
-    for angle in np.linspace(0, 2 * np.pi, 22, endpoint=False) + rng.uniform(-0.15, 0.15, 22):
-        length = rng.uniform(1.4, 3.0) * radius
-        bend = rng.normal(0, 0.12)
-        parts = np.linspace(0.3 * radius, length, 9)
-        angles = angle + bend * parts / length
-        points = np.stack([centre[1] + parts * np.cos(angles), centre[0] + parts * np.sin(angles)], axis=1)
-        fixed = np.round(points * 2**_SUBPIXEL).astype(np.int32)
-        for n in range(len(parts) - 1):
-            thick = max(1, round(0.9 * (1 - n / len(parts)) / pixel_mm))
-            line = np.zeros(shape, np.uint8)
-            cv2.line(line, fixed[n].tolist(), fixed[n + 1].tolist(), 255, thick, cv2.LINE_AA, _SUBPIXEL)
-            np.maximum(canvas, line * np.float32((1 - 0.85 * n / len(parts)) / 255), out=canvas)
-    return np.asarray(cv2.GaussianBlur(canvas, (0, 0), max(0.4, 0.25 / pixel_mm)), np.float32)
+def draw_finding(rng: np.random.Generator, *, side: Side | None = None) -> PhantomFinding:
+    """A random biopsied finding for demonstrations and tests: half malignant, half masses, most upper and outer."""
+    drawn = (Side.LEFT, Side.RIGHT)[int(rng.integers(2))]
+    kind = KINDS[int(rng.choice(len(KINDS), p=[_MIX[kind] for kind in KINDS]))]
+    signs = draw_signs(rng, kind, prior_shift=_even_shift(kind))
+    malignant = bool(rng.random() < signs.p_malignant)
+    pathology, high_risk = draw_pathology(rng, kind, malignant=malignant)
+    return PhantomFinding(
+        side=side or drawn,
+        kind=kind,
+        malignant=malignant,
+        depth=float(rng.uniform(0.3, 0.75)),
+        lateral=float(np.clip(rng.normal(0.2, 0.3), -0.7, 0.7)),
+        upper=float(np.clip(rng.normal(0.2, 0.3), -0.7, 0.7)),
+        radius_mm=float(rng.uniform(*RADII_MM[kind])),
+        contrast=float(rng.uniform(*CONTRASTS[kind])),
+        high_risk=high_risk,
+        pathology=pathology,
+        p_malignant=signs.p_malignant,
+        key=int(rng.integers(2**62)),
+        shape=signs.words.get("shape"),
+        margin=signs.words.get("margin"),
+        calc_type=signs.words.get("calc_type"),
+        distribution=signs.words.get("distribution"),
+    )
 
 
-def _calcifications(
-    rows: NDArray[np.float32],
-    cols: NDArray[np.float32],
-    finding: PhantomFinding,
-    *,
-    pixel_mm: float,
-    shared: np.random.Generator,
-    outline: Outline,
-) -> NDArray[np.float32]:
-    """Specks in a ball: benign ones few and round, malignant ones many, small, uneven and elongated."""
-    count = int(shared.integers(18, 35) if finding.malignant else shared.integers(7, 14))
-    places = shared.normal(size=(count, 3))
-    places *= (finding.radius_mm * shared.random((count, 1)) ** 0.5) / np.linalg.norm(places, axis=1, keepdims=True)
-    sizes = shared.uniform(0.12, 0.38, count) if finding.malignant else shared.uniform(0.3, 0.55, count)
-    lengths = shared.uniform(1, 3.2, count) if finding.malignant else np.ones(count)
-    turns, lights = shared.uniform(0, np.pi, count), shared.uniform(0.45, 1, count)
-    light = np.zeros_like(rows)
-    across = places[:, 1] if outline.angle == "CC" else 0.92 * places[:, 2] + 0.38 * places[:, 1]
-    for (x, _, _), y, size, length, turn, speck in zip(places, -across, sizes, lengths, turns, lights, strict=True):
-        dx, dy = cols * pixel_mm - x, rows * pixel_mm - y
-        along, over = dx * np.cos(turn) + dy * np.sin(turn), dy * np.cos(turn) - dx * np.sin(turn)
-        # a speck finer than a pixel keeps its total brightness
-        wide, long = max(size, 0.5 * pixel_mm), max(size * length, 0.5 * pixel_mm)
-        faint = size * size * length / (wide * long)
-        spot = np.exp(-((along / long) ** 2) - (over / wide) ** 2)
-        light = np.maximum(light, np.float32(finding.contrast * speck * faint) * spot)
-    return np.asarray(light, np.float32)
+def draw_distractor(rng: np.random.Generator, side: Side) -> PhantomFinding:
+    """What is not biopsied in this breast: a lymph node, a cyst, a calcified artery, ... (distractor.py); benign."""
+    sorts = tuple(DISTRACTORS.values())
+    one = sorts[int(np.searchsorted(np.cumsum([sort.share for sort in sorts])[:-1], rng.random(), side="right"))]
+    depth, lateral, upper = one.middle
+    return PhantomFinding(
+        side=side,
+        kind=one.kind,
+        malignant=False,
+        depth=float(np.clip(rng.normal(depth, 0.12), 0.15, 0.85)),
+        lateral=float(np.clip(rng.normal(lateral, one.spread), -0.85, 0.85)),
+        upper=float(np.clip(rng.normal(upper, one.spread), -0.85, 0.85)),
+        radius_mm=float(rng.uniform(*one.radius_mm)),
+        contrast=float(rng.uniform(*one.contrast)),
+        shape=_choose(rng, one.shapes),
+        margin=_choose(rng, one.margins),
+        calc_type=_choose(rng, one.calc_types),
+        biopsied=False,
+        key=int(rng.integers(2**62)),
+    )
+
+
+def _choose(rng: np.random.Generator, words: tuple[str, ...]) -> str | None:
+    return words[int(rng.integers(len(words)))] if words else None
+
+
+def _paint(
+    tissue: Image, finding: PhantomFinding, local: LocalView, *, view_key: tuple[int, ...]
+) -> tuple[Image, NDArray[np.bool_]]:
+    """(what is added to the tissue, mask) in the window."""
+    shape, margin = finding.shape, finding.margin
+    if finding.kind == "calcifications":
+        return _specks(finding, local)
+    if finding.kind == "distortion":
+        window = local.cut(tissue)
+        margin = margin if shape or margin else "spiculated"
+        after, inside = distortion.pull_tissue(
+            window, local, margin=margin, radius_mm=finding.radius_mm, contrast=finding.contrast, key=finding.key
+        )
+        return after - window, inside
+    if finding.kind == "asymmetry":
+        light, inside = asymmetry.light_asymmetry(
+            local,
+            shape=shape or "focal asymmetric density",
+            margin=margin,
+            radius_mm=finding.radius_mm,
+            key=finding.key,
+            view_key=view_key,
+        )
+    else:
+        light, inside = mass.light_mass(
+            local,
+            shape=shape or ("irregular" if finding.malignant else "oval"),
+            margin=margin or ("spiculated" if finding.malignant and shape is None else "circumscribed"),
+            radius_mm=finding.radius_mm,
+            key=finding.key,
+            view_key=view_key,
+        )
+    light *= np.float32(finding.contrast) * find_factor(local.cut(tissue), light * np.float32(finding.contrast), inside)
+    if finding.calc_type is not None:
+        light += _specks(finding, local)[0]
+    return light, inside
+
+
+def _specks(finding: PhantomFinding, local: LocalView) -> tuple[Image, NDArray[np.bool_]]:
+    # roughly the way to the nipple in mm, in an average breast
+    way = np.array([90 * (1 - finding.depth), -55 * finding.lateral, -55 * finding.upper])
+    way /= np.linalg.norm(way)
+    light, inside = calcification.light_calcifications(
+        local,
+        calc_type=finding.calc_type or ("pleomorphic" if finding.malignant else "round and regular"),
+        distribution=finding.distribution or (None if finding.calc_type else "clustered"),
+        radius_mm=finding.radius_mm,
+        towards_nipple=(float(way[0]), float(way[1]), float(way[2])),
+        key=finding.key,
+    )
+    contrast = finding.contrast if finding.kind == "calcifications" else min(1.0, 2 * finding.contrast)
+    return light * np.float32(contrast), inside
+
+
+def _reach_mm(finding: PhantomFinding) -> float:
+    """How far from its middle a finding may be painted."""
+    specks = max(calcification.REACH * finding.radius_mm + 6, 0.0)
+    if finding.calc_type in ("vascular", "large rodlike"):
+        specks += calcification.REACH_MM
+    if finding.kind == "calcifications":
+        return specks
+    if finding.kind == "mass" and finding.margin not in (None, "spiculated"):
+        radii = mass.NEAR[finding.margin]
+    else:
+        radii = {"mass": mass.REACH, "distortion": distortion.REACH, "asymmetry": asymmetry.REACH}[finding.kind]
+    return max(radii * finding.radius_mm, specks if finding.calc_type else 0.0)

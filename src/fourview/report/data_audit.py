@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from fourview.report.data_counts import count_units
+from fourview.report.data_counts import count_units, count_with
 from fourview.report.data_pictures import Lens
 from fourview.report.document import Cell, Gallery, Section, Table
 from fourview.report.number_text import write_count
 from fourview.store.audit import Audit, Finding
 from fourview.store.copies import Pair
+from fourview.store.labels import known_unit
 from fourview.store.splits import Split
 from fourview.store.store import Store
 
@@ -63,22 +64,17 @@ def warn_of_leaks(audit: Audit) -> Iterator[str]:
 
 
 def _tabulate_parts(images: pl.DataFrame, split: Split) -> Table:
-    breast = pl.struct("dataset", "exam", "side")
-    patient = pl.struct("dataset", "patient")
-    malignant = pl.col("malignant").fill_null(value=False)
-    more = (
-        pl.col("benign").fill_null(value=False).sum().alias("benign images"),
-        breast.filter(malignant & pl.col("side").is_not_null()).n_unique().alias("malignant breasts"),
-        patient.filter(malignant & pl.col("patient").is_not_null()).n_unique().alias("malignant patients"),
-    )
-    counts = [*count_units(), *(count.cast(pl.Int64) for count in more)]
+    unit = known_unit(images)
+    counts = [*count_units(), count_with("malignant", unit), count_with("benign", unit)]
+    if unit != "patient":
+        counts.append(count_with("malignant", "patient"))
     rows: list[tuple[Cell, ...]] = []
     for part in (*split.names, None):
         own = images.filter(pl.col("part").is_null() if part is None else pl.col("part") == part)
         if len(own):
             rows.append((part or "no part", *own.select(counts).row(0)))
     columns = images.head(0).select(counts).columns
-    note = "Malignant breasts and patients: those with at least one malignant image in the part."
+    note = "Malignant and benign: by the labels of their images in the part."
     return Table("split_parts", "Parts", ("part", *columns), tuple(rows), note)
 
 

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 import polars as pl
 
 from fourview.report.document import Cell, Table
+from fourview.store.labels import UNIT_KEYS, UNITS, LabelUnit, known_unit, label_at
 
 MOST_ROWS = 30  # of one table; the rest is one row
 UNKNOWN = "not known"
-UNIT_COLUMNS = ("images", "malignant images", "breasts", "exams", "patients")
+UNIT_COLUMNS = ("images", "breasts", "exams", "patients")
 UNIT_NOTE = (
     "Tables count prepared images, and the breasts, exams and patients that they are of: an exam with images in two "
-    "rows counts in both. Malignant images: the label of the image is malignant, whatever it is a label of."
+    "rows counts in both. What is malignant is counted in the smallest unit that all labels of the store say something "
+    "about: the label of an exam does not say which breast."
 )
+_ELSEWHERE = "The label of an exam with a finding does not say which breast has it: its breasts are not known."
 LABELS = (
     "malignant and benign",
     "malignant",
@@ -33,17 +36,22 @@ def count_units() -> list[pl.Expr]:
 
     A breast is one side in one exam; images without a side belong to none, images without a patient to no patient.
     """
-    exam = pl.struct("dataset", "exam")
-    breast = pl.struct("dataset", "exam", "side").filter(pl.col("side").is_not_null())
-    patient = pl.struct("dataset", "patient").filter(pl.col("patient").is_not_null())
-    counts = (
-        pl.len(),
-        pl.col("malignant").fill_null(value=False).sum(),
-        breast.n_unique(),
-        exam.n_unique(),
-        patient.n_unique(),
-    )
-    return [count.cast(pl.Int64).alias(name) for count, name in zip(counts, UNIT_COLUMNS, strict=True)]
+    return [_count(unit, pl.lit(value=True)).alias(f"{unit}s") for unit in UNITS]
+
+
+def count_with(column: str, unit: LabelUnit) -> pl.Expr:
+    """The images or breasts that are malignant or benign, or the exams or patients with that; see count_units.
+
+    column  "malignant" or "benign"
+    unit    what to count: labels of anything larger do not say of a finding where it is, and count none
+    """
+    name = f"{column} {unit}s" if unit in ("image", "breast") else f"{unit}s with {column} finding"
+    return _count(unit, label_at(column, unit).fill_null(value=False)).alias(name)
+
+
+def _count(unit: LabelUnit, which: pl.Expr) -> pl.Expr:
+    key = pl.struct(UNIT_KEYS[unit])
+    return key.filter(which & pl.col(UNIT_KEYS[unit][-1]).is_not_null()).n_unique().cast(pl.Int64)
 
 
 def label_of() -> pl.Expr:
@@ -74,8 +82,9 @@ def tabulate_by(
 
     order  the values that come first, in this order; the others follow, the most frequent first
     """
+    counts_of = [*count_units(), count_with("malignant", known_unit(images))]
     labelled = images.with_columns(value.cast(pl.String).fill_null(UNKNOWN).alias("_value"))
-    grouped = labelled.group_by("_value").agg(count_units())
+    grouped = labelled.group_by("_value").agg(counts_of)
     place = {text: number for number, text in enumerate(order)}
     place[UNKNOWN] = max(place.get(UNKNOWN, 0), len(grouped) + len(order))  # last
     counts = {str(row[0]): tuple(row[1:]) for row in grouped.rows()}
@@ -83,44 +92,77 @@ def tabulate_by(
     kept, rest = values[:MOST_ROWS], values[MOST_ROWS:]
     rows: list[tuple[Cell, ...]] = [(text, *counts[text]) for text in kept]
     if rest:
-        together = labelled.filter(pl.col("_value").is_in(rest)).select(count_units()).row(0)
+        together = labelled.filter(pl.col("_value").is_in(rest)).select(counts_of).row(0)
         rows.append((f"{len(rest):,} further values", *together))
-    return Table(name, title, ("", *UNIT_COLUMNS), tuple(rows), note)
+    return Table(name, title, ("", *grouped.columns[1:]), tuple(rows), note)
 
 
 def tabulate_totals(manifest: pl.DataFrame) -> Table:
     """Listed, prepared, excluded and failed, of each data set and all together."""
+    counts = [*count_units(), count_with("malignant", known_unit(manifest))]
     rows: list[tuple[Cell, ...]] = []
     sets = manifest["dataset"].unique().sort().to_list()
     for dataset in (*sets, None) if len(sets) > 1 else sets:
         own = manifest if dataset is None else manifest.filter(pl.col("dataset") == dataset)
         for status in (None, "prepared", "excluded", "failed"):
             part = own if status is None else own.filter(pl.col("status") == status)
-            rows.append((dataset or "all sets", status or "listed", *part.select(count_units()).row(0)))
-    return Table("totals", "What became of the images", ("data set", "", *UNIT_COLUMNS), tuple(rows))
+            rows.append((dataset or "all sets", status or "listed", *part.select(counts).row(0)))
+    columns = ("data set", "", *manifest.head(0).select(counts).columns)
+    return Table("totals", "What became of the images", columns, tuple(rows))
+
+
+def tabulate_labels(images: pl.DataFrame) -> list[Table]:
+    """A table for each unit that labels are of, each of it in one row; also of breasts, where labels are of more.
+
+    A unit has a finding where one of its images has it. The breasts of an exam or a patient with a finding are not
+    known: nothing says which of them has it.
+    """
+    there = [unit for unit in UNITS if unit in set(images["label_unit"])]
+    larger = not {"exam", "patient"}.isdisjoint(there)
+    tables = []
+    for unit in dict.fromkeys((*there, "breast") if larger else there):
+        labels = [
+            label_at(column, unit).any(ignore_nulls=False).over(UNIT_KEYS[unit]) for column in ("malignant", "benign")
+        ]
+        known = images.filter(pl.col(UNIT_KEYS[unit][-1]).is_not_null()).with_columns(labels)
+        shown = dict.fromkeys((unit, "image", *UNITS[UNITS.index(unit) :]))
+        counts = [_count(of, pl.lit(value=True)).alias(f"{of}s") for of in shown]
+        grouped = known.with_columns(label_of().alias("_label")).group_by("_label").agg(counts)
+        found = {str(row[0]): tuple(row[1:]) for row in grouped.rows()}
+        rows: list[tuple[Cell, ...]] = [(text, *found[text]) for text in LABELS if text in found]
+        note = _ELSEWHERE if unit == "breast" and larger else ""
+        tables.append(
+            Table(f"labels_{unit}", f"Labels of {unit}s", (f"{unit}s with", *grouped.columns[1:]), tuple(rows), note)
+        )
+    return tables
 
 
 def tabulate_sources(images: pl.DataFrame) -> Table:
-    """Images by where their labels come from and what they are labels of."""
-    cases = (
-        ("malignant", pl.col("malignant").fill_null(value=False)),
-        ("not malignant", ~pl.col("malignant").fill_null(value=True)),
-        ("malignant not known", pl.col("malignant").is_null()),
-        ("benign", pl.col("benign").fill_null(value=False)),
-        ("benign not known", pl.col("benign").is_null()),
-        ("high risk", pl.col("high_risk").fill_null(value=False)),
-    )
-    by = ("dataset", "label_source", "label_unit")
-    grouped = images.group_by(by).agg(
-        pl.len().cast(pl.Int64).alias("images"), *(case.sum().cast(pl.Int64).alias(text) for text, case in cases)
-    )
-    columns = ("data set", "source", "label of the", "images", *(text for text, _ in cases))
+    """What labels are labels of, counted, by where they come from."""
+    cases = {
+        "malignant": pl.col("malignant").fill_null(value=False),
+        "not malignant": ~pl.col("malignant").fill_null(value=True),
+        "malignant not known": pl.col("malignant").is_null(),
+        "benign": pl.col("benign").fill_null(value=False),
+        "benign not known": pl.col("benign").is_null(),
+        "high risk": pl.col("high_risk"),
+    }
+    rows: list[tuple[Cell, ...]] = []
+    for unit in UNITS:
+        each = (
+            images.filter(label_unit=unit)
+            .group_by("label_source", *UNIT_KEYS[unit])
+            .agg(pl.len().alias("images"), pl.col("malignant", "benign", "high_risk").any(ignore_nulls=False))
+        )
+        counts = (pl.len(), pl.col("images").sum(), *(case.sum().alias(text) for text, case in cases.items()))
+        grouped = each.group_by("dataset", "label_source").agg(count.cast(pl.Int64) for count in counts)
+        rows += [(*row[:2], unit, *row[2:]) for row in grouped.rows()]
+    columns = ("data set", "source", "label of the", "how many", "images", *cases)
     note = (
-        "Counts of images. A label of a breast, an exam or a patient is repeated on each of its images: it does not "
-        "say that the finding is seen on all of them."
+        "Counts of what the labels are of; images: those that the labels are repeated on, whether the finding is seen "
+        "on them or not."
     )
-    rows = tuple(grouped.sort(by, nulls_last=True).rows())
-    return Table("label_sources", "Where the labels come from", columns, rows, note)
+    return Table("label_sources", "Where the labels come from", columns, tuple(sorted(rows, key=str)), note)
 
 
 def tabulate_lesions(images: pl.DataFrame) -> Table | None:

@@ -11,20 +11,26 @@ import polars as pl
 from fourview.exam import SetupError
 from fourview.report.data_audit import audit_section, split_section, warn_of_leaks
 from fourview.report.data_counts import (
-    LABELS,
     UNIT_NOTE,
     UNKNOWN,
-    label_of,
     tabulate_by,
+    tabulate_labels,
     tabulate_lesions,
     tabulate_sources,
     tabulate_totals,
 )
-from fourview.report.data_exclusions import count_problems, draw_exclusions, failures_section, tabulate_warnings
+from fourview.report.data_exclusions import (
+    count_problems,
+    draw_exclusions,
+    failures_section,
+    read_set_warnings,
+    tabulate_warnings,
+)
 from fourview.report.data_figures import draw_ages, draw_grey_values
 from fourview.report.data_look import look_at, odd_section, pictures_section, sample_images
 from fourview.report.data_oddities import Measured
 from fourview.report.document import Cell, Document, Figure, Section, Table
+from fourview.report.number_text import write_count
 from fourview.store.audit import Audit
 from fourview.store.manifest import FILE
 from fourview.store.splits import Split
@@ -128,10 +134,7 @@ def _totals(store: Store) -> Section:
 
 
 def _labels(images: pl.DataFrame) -> Section:
-    parts: list[Table | Figure] = [
-        tabulate_by("labels", "Labels", images, label_of(), order=LABELS),
-        tabulate_sources(images),
-    ]
+    parts: list[Table | Figure] = [*tabulate_labels(images), tabulate_sources(images)]
     lesions, ages = tabulate_lesions(images), draw_ages(images)
     known, unknown = _tabulate_known(images, _LABELS)
     parts += [part for part in (lesions, *known, ages) if part is not None]
@@ -175,6 +178,7 @@ def _warn(store: Store, images: pl.DataFrame, broken: Mapping[str, str]) -> Iter
             f"Models trained on this store must not be released: {about.get('title', about.get('dataset'))}: "
             f"{about.get('terms', UNKNOWN)}"
         )
+    yield from (f"Data set: {said}" for said in read_set_warnings(store))
     without = images["patient"].null_count()
     if without:
         yield f"{without:,} of {len(images):,} prepared images have no patient: nothing can be split by patient"
@@ -183,7 +187,10 @@ def _warn(store: Store, images: pl.DataFrame, broken: Mapping[str, str]) -> Iter
         yield f"{failed:,} of {len(store.manifest):,} listed images failed: see Failures"
     problems = count_problems(store)
     if problems:
-        yield f"{problems:,} files or cases of the data set did not become an image: see Failures"
+        yield (
+            f"{write_count(problems, 'problem')} in the data set's files and tables: what did not become an image, or "
+            "is one without a lesion's region and the like; see Failures"
+        )
     whole = images.filter(pl.col("rows") * pl.col("cols") == pl.col("source_rows") * pl.col("source_cols")).height
     if 2 * whole > len(images):
         yield (
@@ -194,7 +201,7 @@ def _warn(store: Store, images: pl.DataFrame, broken: Mapping[str, str]) -> Iter
     if images["malignant"].null_count() == len(images):
         yield "Malignant is not known of any image: nothing can be trained or evaluated on this store"
     elif not images["malignant"].any():
-        yield "No image is malignant"
+        yield "Nothing is labelled malignant"
 
 
 def _settings(store: Store, found: Mapping[str, Measured], seed: int) -> Iterator[tuple[str, str]]:

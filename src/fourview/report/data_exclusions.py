@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -58,8 +60,8 @@ def failures_section(store: Store, broken: dict[str, str]) -> Section:
     rows += _read_failures(store)
     shown = rows[:MOST_FAILURES]
     note = f"{len(shown):,} of {len(rows):,}. " + (
-        f"{FAILURES_FILE} of the store lists those of preparing it. Listing: a file or case of which the data set's "
-        "importer could make no image."
+        f"{FAILURES_FILE} of the store lists those of preparing it. Listing: what the data set's importer found wrong: "
+        "a file or case that did not become an image, or an image without what the reason says."
     )
     columns = ("what", "file or case", "image", "rule", "reason")
     text = () if rows else ("Nothing failed.",)
@@ -85,13 +87,12 @@ def tabulate_warnings(images: pl.DataFrame) -> Table | None:
 
 
 def count_problems(store: Store) -> int:
-    """Cases of the data set that did not even become an image."""
+    """What the importer found wrong with the data set: cases without an image, images without a region, ..."""
     return sum(row[0] == "listing" for row in _read_failures(store))
 
 
 def _units(images: pl.DataFrame) -> dict[str, int]:
-    counts = dict(zip(UNIT_COLUMNS, images.select(count_units()).row(0), strict=True))
-    return {name: counts[name] for name in ("images", "breasts", "exams", "patients")}
+    return dict(zip(UNIT_COLUMNS, images.select(count_units()).row(0), strict=True))
 
 
 def _say_units(images: pl.DataFrame) -> tuple[str, ...]:
@@ -120,13 +121,29 @@ def _rules(store: Store) -> dict[str, str]:
     return {**RULES, **{rule: "a rule of another version" for rule in found if rule not in RULES}}
 
 
+def read_set_warnings(store: Store) -> tuple[str, ...]:
+    """What the set's importer said about the set as a whole. Raises SetupError if flow.json cannot be read."""
+    return tuple(str(said) for said in _read_flow(store).get("set_warnings", []))
+
+
 def _read_selection(store: Store) -> Selection:
     """Which rules were asked for. Raises SetupError if flow.json cannot be read."""
+    try:
+        return Selection(**_read_flow(store)["selection"])
+    except (KeyError, TypeError) as error:
+        raise _unreadable(store.path / FLOW_FILE, error) from None
+
+
+def _read_flow(store: Store) -> dict[str, Any]:
     path = store.path / FLOW_FILE
     try:
-        return Selection(**json.loads(path.read_bytes())["selection"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SetupError(f"{path}: cannot be read ({type(error).__name__}); prepare the set again") from None
+        return dict(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> SetupError:
+    return SetupError(f"{path}: cannot be read ({type(error).__name__}); prepare the set again")
 
 
 def _read_failures(store: Store) -> list[tuple[str, ...]]:
@@ -135,5 +152,5 @@ def _read_failures(store: Store) -> list[tuple[str, ...]]:
         table = pl.read_csv(path, infer_schema=False).fill_null("")
         rows = table.select("kind", "file", "image", "rule", "reason").rows()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise SetupError(f"{path}: cannot be read ({type(error).__name__}); prepare the set again") from None
+        raise _unreadable(path, error) from None
     return [tuple(row) for row in rows]

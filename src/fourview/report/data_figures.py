@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fourview.report.data_oddities import VALUES, Measured, grey_range, groups_of
 from fourview.report.document import Figure
 from fourview.report.plots import Line, draw_lines
+from fourview.store.labels import label_at
 
 MOST_GROUPS = 6
 _BINS = 64
@@ -45,15 +46,15 @@ def draw_grey_values(images: pl.DataFrame, measured: dict[str, Measured]) -> Fig
 
 
 def draw_ages(images: pl.DataFrame) -> Figure | None:
-    """Ages per exam, with and without a malignant image; None where no age is known."""
+    """Ages per exam, with and without a malignant finding; None where no age is known."""
     exams = images.group_by("dataset", "exam").agg(
-        pl.col("age").drop_nulls().first(), pl.col("malignant").fill_null(value=False).any()
+        pl.col("age").drop_nulls().first(), label_at("malignant", "exam").fill_null(value=False).any()
     )
     known = exams.filter(pl.col("age").is_finite().fill_null(value=False))
     if not len(known):
         return None
     lines, counts = [], {}
-    for label, malignant in (("with a malignant image", True), ("others", False)):
+    for label, malignant in (("with malignant finding", True), ("others", False)):
         ages = known.filter(pl.col("malignant") == malignant)["age"].to_numpy()
         found, edges = np.histogram(np.clip(ages, 0, 119.9), _AGES)
         steps = np.repeat(edges, 2)[1:-1].tolist(), np.repeat(found, 2).tolist()

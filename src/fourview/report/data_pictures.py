@@ -16,12 +16,10 @@ from fourview.exam import ExamError
 from fourview.report.data_counts import label_of
 from fourview.report.data_oddities import PERCENTILES
 from fourview.report.document import Gallery, GalleryItem
-from fourview.report.picture import Colour, Picture, shrink
+from fourview.report.picture import Colour, Picture, encode_small, shrink
 from fourview.store.store import Store
 
-MOST_BYTES = 20_000  # of one embedded picture
 _ROWS, _COLS = 360, 300
-_QUALITIES = (85, 75, 60, 45, 30)
 # Okabe and Ito's vermilion, sky blue and yellow: three that colour-blind readers tell apart, on grey
 COLOURS: Mapping[str, Colour] = {"malignant": (230, 100, 20), "benign": (86, 180, 233), "unknown": (240, 228, 66)}
 MUSCLE, MUSCLE_COLOUR = "pectoral muscle", (0, 190, 140)
@@ -111,7 +109,7 @@ def describe_image(row: Mapping[str, Any]) -> tuple[str, ...]:
     spacing = "pixel size not known" if row["spacing_mm"] is None else f"{row['spacing_mm']:.4g}\u00a0mm"
     source = {"unknown": "source not known", "birads": "BI-RADS"}.get(row["label_source"], row["label_source"])
     facts = [
-        f"{row['view'] or row['angle']}, label: {row['label']} ({source})",
+        f"{row['view'] or row['angle']}, label of the {row['label_unit']}: {row['label']} ({source})",
         *([f"lesions: {', '.join(lesions)}"] if lesions else []),
         ", ".join(text for text in (row["dataset"], row["vendor"], size, spacing) if text),
     ]
@@ -126,7 +124,7 @@ def draw_small(
     mirrored: bool,
     limits: tuple[float, float] | None = None,
 ) -> bytes:
-    """A crop in grey with its lesions outlined, as JPEG of at most MOST_BYTES.
+    """A crop in grey with its lesions outlined, as a small JPEG (encode_small).
 
     pixels    (rows, cols) and masks of the same shape, both in the crop frame
     mirrored  the crop is a mirror image of the file: outlines are drawn in the crop, then all of it is turned back
@@ -140,7 +138,7 @@ def draw_small(
         _outline(picture, mask, colours[name])
     if mirrored:
         picture = np.ascontiguousarray(picture[:, ::-1])
-    return _jpeg(picture)
+    return encode_small(picture, rows=_ROWS, cols=_COLS)
 
 
 def _outline(picture: Picture, mask: NDArray[np.bool_], colour: Colour) -> None:
@@ -169,19 +167,6 @@ def _around(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
     side = max(LEAST_DETAIL_PX, math.ceil(DETAIL * max(size for _, _, size in found)))
     rows, cols = (slice(max(0, middle - side // 2), min(length, middle + side // 2)) for length, middle, _ in found)
     return rows, cols
-
-
-def _jpeg(picture: Picture) -> bytes:
-    """Colours at full resolution: the usual halving would blur outlines of one pixel."""
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    sharp = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    for factor in (1.0, 0.5, 0.25):  # a picture of nothing but noise
-        small = shrink(bgr, rows=round(_ROWS * factor), cols=round(_COLS * factor))
-        for quality in _QUALITIES:
-            ok, encoded = cv2.imencode(".jpg", small, [*sharp, cv2.IMWRITE_JPEG_QUALITY, quality])
-            if ok and len(encoded) <= MOST_BYTES:
-                return bytes(encoded)
-    raise OSError(f"a picture of shape {picture.shape} could not be made smaller than {MOST_BYTES} bytes")
 
 
 def _cut(text: str) -> str:

@@ -63,10 +63,13 @@ class GalleryItem:
 
 @dataclass(frozen=True)
 class Gallery:
+    """Pictures with a few lines each. large: pictures as wide as the page lets them be, not thumbnails."""
+
     name: str
     title: str
     items: tuple[GalleryItem, ...]
     note: str = ""
+    large: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class ChecklistItem:
 class Document:
     """A whole report.
 
-    kind      "evaluation", "reader study", "calibration", "data": names the JSON's layout
+    kind      "evaluation", "reader study", "calibration", "data", "phantom": names the JSON's layout
     headline  the few numbers that stand on top
     warnings  what a reader must know before any number
     methods   the paragraph to paste into a paper
@@ -105,7 +108,7 @@ class Document:
     versions  of the packages that computed it
     """
 
-    kind: Literal["evaluation", "reader study", "calibration", "data"]
+    kind: Literal["evaluation", "reader study", "calibration", "data", "phantom"]
     title: str
     headline: tuple[Estimate, ...]
     sections: tuple[Section, ...]

@@ -16,11 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from fourview.evaluate.table import check_scores, check_truth
 from fourview.exam import SetupError
 from fourview.report.document import Gallery, GalleryItem, Section
-from fourview.report.picture import shrink
+from fourview.report.picture import encode_small
 
-MOST_BYTES = 20_000  # of one embedded picture
 _ROWS, _COLS = 360, 480
-_QUALITIES = (85, 75, 60, 45, 30)
 _KEY = re.compile(r"(?P<exam>.+?)(?: (?P<place>[LR](?:-CC|-MLO)?)(?: .*)?)?")
 
 
@@ -139,7 +137,7 @@ class _Page:
 
 
 def _shrink_pictures(folder: Path, place: str) -> Iterable[tuple[str, bytes]]:
-    """(alternative text, JPEG of at most MOST_BYTES) of each image of that side or view: its thumbnail, or overlay."""
+    """(alternative text, small JPEG) of each image of that side or view: its thumbnail, or overlay."""
     keys = {file.stem.partition("_")[2] for kind in ("overlay", "thumbnail") for file in folder.glob(f"{kind}_*.png")}
     for key in sorted(key for key in keys if key.startswith(place)):
         file = folder / f"thumbnail_{key}.png"  # an overlay also has a panel of text, too small to read here
@@ -148,18 +146,8 @@ def _shrink_pictures(folder: Path, place: str) -> Iterable[tuple[str, bytes]]:
         picture = cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
         if picture is None:
             raise SetupError(f"{file}: damaged; remove its folder")
-        yield key, _small_jpeg(np.asarray(picture, np.uint8))
-
-
-def _small_jpeg(picture: NDArray[np.uint8]) -> bytes:
-    """The picture small enough to be embedded: fewer pixels first, then a lower quality."""
-    for factor in (1.0, 0.7, 0.5, 0.35):
-        small = shrink(picture, rows=round(_ROWS * factor), cols=round(_COLS * factor))
-        for quality in _QUALITIES:
-            ok, encoded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])
-            if ok and len(encoded) <= MOST_BYTES:
-                return bytes(encoded)
-    raise OSError(f"a picture of shape {picture.shape} could not be made smaller than {MOST_BYTES} bytes")
+        rgb = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+        yield key, encode_small(rgb, rows=_ROWS, cols=_COLS)
 
 
 def _mean_reader(readers: ArrayLike, units: int) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The drawing that overlays and contact sheets share: the mammogram in grey, text in margins, PNG bytes.
+"""The drawing that overlays, contact sheets and galleries share: the mammogram in grey, text in margins, files' bytes.
 
 Pictures are (rows, cols, 3) uint8 in RGB.
 """
@@ -23,6 +23,10 @@ WARN: Colour = (255, 176, 0)
 CROP: Colour = (0, 190, 220)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _PERCENTILES = (1.0, 99.5)
+MOST_BYTES = 20_000  # of one picture of a gallery
+_QUALITIES = (85, 75, 60, 45, 30)
+_FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25)  # of its size; the last one fits even noise
+_SHARP = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 
 
 def shrink(pixels: NDArray[Any], *, rows: int, cols: int) -> NDArray[Any]:
@@ -133,3 +137,18 @@ def png_bytes(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     if not ok:
         raise OSError(f"the image of shape {picture.shape} could not be coded as PNG")
     return bytes(encoded)
+
+
+def encode_small(picture: Picture, *, rows: int, cols: int) -> bytes:
+    """The picture as JPEG of at most MOST_BYTES and (rows, cols): a lower quality first, then fewer pixels.
+
+    Colours stay at full resolution: the usual halving would blur outlines of one pixel.
+    """
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    for factor in _FACTORS:
+        small = shrink(bgr, rows=round(rows * factor), cols=round(cols * factor))
+        for quality in _QUALITIES:
+            ok, encoded = cv2.imencode(".jpg", small, [*_SHARP, cv2.IMWRITE_JPEG_QUALITY, quality])
+            if ok and len(encoded) <= MOST_BYTES:
+                return bytes(encoded)
+    raise OSError(f"a picture of shape {picture.shape} could not be made smaller than {MOST_BYTES} bytes")

@@ -13,6 +13,7 @@ import polars as pl
 
 from fourview.exam import SetupError
 from fourview.store.copies import Pair, find_copies
+from fourview.store.lock import held_lock
 from fourview.store.splits import Split
 from fourview.store.store import Store
 from fourview.whole_files import write_whole
@@ -100,13 +101,14 @@ class Audit:
         return pl.DataFrame(rows, schema=schema, orient="row")
 
     def write(self, store: Path) -> Path:
-        """STORE/audit.json, in place of an earlier one. Raises SetupError if it cannot be written."""
+        """STORE/audit.json, in place of an earlier one. Raises SetupError if it cannot be written now."""
         path = store / FILE
         content: dict[str, Any] = {"format": FORMAT, **asdict(self), "ms_per_image": self.ms_per_image}
         for known, finding in zip(content["findings"], self.findings, strict=True):
             known |= {"score": finding.score, "found": finding.text}
         try:
-            write_whole(path, json.dumps(content, indent=1) + "\n")
+            with held_lock(store):
+                write_whole(path, json.dumps(content, indent=1) + "\n")
         except OSError as error:
             raise SetupError(f"{path}: cannot be written: {error.strerror or error}") from error
         return path

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fourview.exam import ExamError
+from fourview.exam import ExamError, SetupError
 from fourview.store.candidates import find_candidates
 from fourview.store.fingerprint import SmallPicture, shrink, square
 from fourview.store.registration import Match, register
@@ -56,7 +58,7 @@ def find_copies(
     read     image -> (rows, cols), the breast alone; may raise ExamError
     on_step  called with (done, total); the total grows when the number of candidates is known
     Of several images with equal pixels the first is compared with the rest. Pictures wait in a temporary file of
-    about 100 kB each.
+    about 100 kB each. Raises SetupError where there is no room for it.
     """
     started = time.perf_counter()
     done, total = 0, 2 * len(images)
@@ -72,7 +74,7 @@ def find_copies(
     names: list[str] = []
     squares: list[NDArray[np.uint8]] = []
     first_with: dict[bytes, str] = {}
-    with tempfile.TemporaryFile() as file:
+    with _temporary_file() as file:
         pictures = _PictureFile(file)
         for image in images:
             step()
@@ -104,6 +106,21 @@ def find_copies(
             step()
     seconds = {"read": read_at - started, "search": found_at - read_at, "confirm": time.perf_counter() - found_at}
     return Copies((*equal, *confirmed), tuple(unreadable), len(candidates), seconds)
+
+
+@contextmanager
+def _temporary_file() -> Iterator[BinaryIO]:
+    """A file that vanishes with the block. Raises SetupError if the disk is full, in the block too."""
+    try:
+        with tempfile.TemporaryFile() as file:
+            yield file
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise SetupError(
+            f"no room for small pictures in the temporary folder {tempfile.gettempdir()}: need about 100 kB per image, "
+            "or another folder in TMPDIR"
+        ) from error
 
 
 def _digest(pixels: Pixels) -> bytes:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from fourview.exam import Box, Direction, ExamError, PixelMode
 from fourview.store.masks import CutMask
-from fourview.whole_files import PART
+from fourview.whole_files import write_whole
 
-FORMAT = "fourview image 1"
+FORMAT = "fourview image 2"
 TILE = 128
 _LIBRARY = ("v110", "v110")  # file format of HDF5 1.10, whatever newer library writes
 _FILTERS = {
@@ -51,6 +51,7 @@ class About:
     bits      stored bits of the file's pixels
     outlines  in the order of the record's lesions;  muscle  box of the pectoral muscle's mask
     pixels_sha256  of the crop (hash_pixels)
+    name      of the file, without its suffix (prepare_image.name_image): under another name it is another image's
     decisions      (topic, value, source) of the reader
     """
 
@@ -64,6 +65,7 @@ class About:
     mirrored: bool
     gap_px: int
     pixels_sha256: str
+    name: str
     outlines: tuple[Outline, ...] = ()
     muscle: Box | None = None
     decisions: tuple[tuple[str, str, str], ...] = ()
@@ -97,7 +99,8 @@ def encode_image(
                 _add(file, f"masks/{number}", mask.inside.astype(np.uint8))
         if muscle is not None:
             _add(file, "muscle", muscle.inside.astype(np.uint8))
-        file.create_dataset("about", data=np.frombuffer(_ABOUT.dump_json(about), np.uint8), track_times=False)
+        said = np.frombuffer(_ABOUT.dump_json(about), np.uint8)
+        file.create_dataset("about", data=said, chunks=said.shape, track_times=False, fletcher32=True)
         file.flush()
     return buffer.getvalue()
 
@@ -109,75 +112,75 @@ def _add(file: Any, name: str, image: NDArray[Any]) -> None:
 
 
 def write_image(path: Path, content: bytes) -> None:
-    """The content at `path`, whole or not at all, also if two processes write the same file. Raises OSError."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    """The content at `path`, whole or not at all; its folder is made. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, content)
 
 
-def read_about(path: Path) -> About | None:
-    """What the file says about its image; None if there is no such file, or it is broken or of another format."""
+def check_image(path: Path) -> About | None:
+    """What the file says about its image; None unless all of it is there as it was written, and under its own name.
+
+    Everything is read, the pixels are compared with their hash: a disk may lose a tile without a word.
+    """
     try:
-        with h5py.File(path, "r") as file:
-            about = _ABOUT.validate_json(file["about"][:].tobytes())
-    except _BROKEN:
+        with _opened(path) as (file, about):
+            boxes = {f"masks/{number}": outline.box for number, outline in enumerate(about.outlines)}
+            for name, box in (boxes | {"muscle": about.muscle}).items():
+                if box is not None:
+                    file[name][:]  # their check sums
+            same = about.format == FORMAT and hash_pixels(file["pixels"][:]) == about.pixels_sha256
+            return about if same else None
+    except ExamError:
         return None
-    return about if about.format == FORMAT else None
 
 
-def is_whole(path: Path, about: About) -> bool:
-    """True if the stored pixels are those that were written: a disk may lose a tile without a word."""
-    try:
-        return hash_pixels(read_pixels(path)) == about.pixels_sha256
-    except (ExamError, OSError):
-        return False
-
-
-def read_pixels(path: Path, box: Box | None = None) -> NDArray[np.uint16]:
+def read_pixels(path: Path, box: Box | None = None, *, pixels_sha256: str | None = None) -> NDArray[np.uint16]:
     """(rows, cols) uint16 of the crop, or of a box of it; 0 where the box leaves the crop.
 
-    Raises ExamError if the file is missing or broken.
+    pixels_sha256  what the file must say of its crop (the pixels themselves are not hashed again); None: anything
+    Raises ExamError if the file is missing, broken or another image's. The same holds for masks and muscle.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            return _read_box(file["pixels"], box, np.dtype(np.uint16))
-    except _BROKEN as error:
-        raise _broken(path) from error
+    with _opened(path, pixels_sha256) as (file, _):
+        return _read_box(file["pixels"], box, np.dtype(np.uint16))
 
 
-def read_masks(path: Path, box: Box | None = None) -> dict[str, NDArray[np.bool_]]:
-    """Per lesion (rows, cols) bool of the crop, or of a box of it. Two outlines of one lesion are one mask.
-
-    Raises ExamError if the file is missing or broken.
-    """
+def read_masks(path: Path, box: Box | None = None, *, pixels_sha256: str | None = None) -> dict[str, NDArray[np.bool_]]:
+    """Per lesion (rows, cols) bool of the crop, or of a box of it. Two outlines of one lesion are one mask."""
     masks: dict[str, NDArray[np.bool_]] = {}
-    try:
-        with h5py.File(path, "r") as file:
-            about = _ABOUT.validate_json(file["about"][:].tobytes())
-            box = box or Box(0, file["pixels"].shape[0], 0, file["pixels"].shape[1])
-            for number, outline in enumerate(about.outlines):
-                if outline.box is not None:
-                    mask = _place(file[f"masks/{number}"], outline.box, box)
-                    masks[outline.lesion] = masks[outline.lesion] | mask if outline.lesion in masks else mask
-    except _BROKEN as error:
-        raise _broken(path) from error
+    with _opened(path, pixels_sha256) as (file, about):
+        box = box or Box(0, about.box.height, 0, about.box.width)
+        for number, outline in enumerate(about.outlines):
+            if outline.box is not None:
+                mask = _place(file[f"masks/{number}"], outline.box, box)
+                masks[outline.lesion] = masks[outline.lesion] | mask if outline.lesion in masks else mask
     return masks
 
 
-def read_muscle(path: Path) -> NDArray[np.bool_] | None:
-    """(rows, cols) bool of the crop: the pectoral muscle; None without an outline of it. Raises ExamError."""
+def read_muscle(path: Path, *, pixels_sha256: str | None = None) -> NDArray[np.bool_] | None:
+    """(rows, cols) bool of the crop: the pectoral muscle; None without an outline of it."""
+    with _opened(path, pixels_sha256) as (file, about):
+        if about.muscle is None:
+            return None
+        return _place(file["muscle"], about.muscle, Box(0, about.box.height, 0, about.box.width))
+
+
+@contextmanager
+def _opened(path: Path, pixels_sha256: str | None = None) -> Iterator[tuple[Any, About]]:
+    """The file and what it says; whatever is wrong with it, also on reading it in the block, is an ExamError."""
     try:
         with h5py.File(path, "r") as file:
             about = _ABOUT.validate_json(file["about"][:].tobytes())
-            rows, cols = file["pixels"].shape
-            return None if about.muscle is None else _place(file["muscle"], about.muscle, Box(0, rows, 0, cols))
+            if about.name != path.stem or pixels_sha256 not in (None, about.pixels_sha256):
+                raise ExamError(
+                    f"{_tail(path)}: another image's file, or its row in the manifest was changed; delete the file and "
+                    "prepare the set again with --resume"
+                )
+            yield file, about
     except _BROKEN as error:
-        raise _broken(path) from error
+        raise ExamError(
+            f"{_tail(path)}: missing or broken, or of an earlier version; delete it and prepare the set again with "
+            "--resume"
+        ) from error
 
 
 def _place(mask: Any, own: Box, box: Box) -> NDArray[np.bool_]:
@@ -200,7 +203,5 @@ def _read_box(stored: Any, box: Box | None, dtype: np.dtype[Any]) -> NDArray[Any
     return image
 
 
-def _broken(path: Path) -> ExamError:
-    return ExamError(
-        f"{path.parent.name}/{path.name}: missing or broken; delete it and prepare the set again with --resume"
-    )
+def _tail(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"

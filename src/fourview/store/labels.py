@@ -1,83 +1,28 @@
-"""Labels in one form: the three BI-RADS classes, and breast labels from the words of pathology reports.
+"""Labels in one form: the three BI-RADS classes, and what a label of a whole exam says about its breasts.
 
 BI-RADS classes as the NYU report and its code have them: 0 -> 0 (incomplete), 1 -> 1 (normal), 2 and 3 -> 2 (benign),
 4a, 4b, 4c and 5 -> 0. Two are ours: plain 4, of sets that do not divide it, -> 0 like its parts; 6, a cancer that
-was known before, is no result of screening -> none.
-
-Pathology words as in the report (Wu et al. 2019): malignant, and benign, which can both be true of one breast.
-High-risk are the benign lesions of uncertain malignant potential (B3) of Rageth et al. 2019 (Breast Cancer Res Treat
-174:279-296): atypical ductal hyperplasia, flat epithelial atypia, lobular neoplasia, papillary lesions, benign
-phyllodes tumour, radial scar.
+was known before, is no result of screening -> none. Words of pathology reports: datasets.pathology.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import get_args
 
-_CLASSES = {"0": 0, "1": 1, "2": 2, "3": 2, "4": 0, "4a": 0, "4b": 0, "4c": 0, "5": 0}
+import polars as pl
 
-MALIGNANT = frozenset(
-    {
-        "dcis",
-        "ductal carcinoma in situ",
-        "invasive ductal",
-        "invasive ductal carcinoma",
-        "idc",
-        "invasive lobular",
-        "invasive lobular carcinoma",
-        "ilc",
-        "invasive carcinoma of special type",
-        "special type invasive carcinoma",
-        "mucinous carcinoma",
-        "tubular carcinoma",
-        "intraductal papillary carcinoma",
-        "mammary carcinoma",
-        "invasive mammary carcinoma",
-        "other mammary carcinoma",
-    }
-)
-HIGH_RISK = frozenset(
-    {
-        "lcis",
-        "lobular carcinoma in situ",
-        "alh",
-        "atypical lobular hyperplasia",
-        "lobular neoplasia",
-        "adh",
-        "atypical ductal hyperplasia",
-        "flat epithelial atypia",
-        "fea",
-        "papilloma",
-        "intraductal papilloma",
-        "radial scar",
-        "complex sclerosing lesion",
-        "benign phyllodes tumor",
-        "benign phyllodes tumour",
-    }
-)
-BENIGN = HIGH_RISK | {
-    "cyst",
-    "fibroadenoma",
-    "scar",
-    "sclerosing adenosis",
-    "columnar cell change",
-    "periductal mastitis",
-    "usual ductal hyperplasia",
-    "udh",
+from fourview.datasets.record import LabelUnit
+
+__all__ = ["UNITS", "UNIT_KEYS", "LabelUnit", "classify_birads", "known_unit", "label_at"]
+UNITS: tuple[LabelUnit, ...] = get_args(LabelUnit)  # from the smallest: each lies in one of the next
+UNIT_KEYS: Mapping[LabelUnit, tuple[str, ...]] = {  # columns of a manifest that tell one unit from another
+    "image": ("dataset", "exam", "image"),
+    "breast": ("dataset", "exam", "side"),
+    "exam": ("dataset", "exam"),
+    "patient": ("dataset", "patient"),
 }
-NEITHER = frozenset({"normal", "normal breast tissue"})
-
-
-@dataclass(frozen=True)
-class BreastLabels:
-    """What pathology says about one breast. None: unknown. unknown_terms: words that no list here holds."""
-
-    malignant: bool | None
-    benign: bool | None
-    high_risk: bool = False
-    unknown_terms: tuple[str, ...] = ()
+_CLASSES = {"0": 0, "1": 1, "2": 2, "3": 2, "4": 0, "4a": 0, "4b": 0, "4c": 0, "5": 0}
 
 
 def classify_birads(birads: str | None) -> int | None:
@@ -85,18 +30,20 @@ def classify_birads(birads: str | None) -> int | None:
     return None if birads is None else _CLASSES.get(birads.lower())
 
 
-def label_breast(terms: Iterable[str]) -> BreastLabels:
-    """The labels that follow from the pathology terms of one breast.
+def label_at(column: str, unit: LabelUnit) -> pl.Expr:
+    """What a label of a manifest says about the image, breast, exam or patient of each row: the column, or null.
 
-    terms  as reports write them; case, hyphens and blanks do not matter, abbreviations count, parts of words do not
-    No term: unknown. With an unknown term a label is True where another term says so, and else unknown.
+    column  "malignant" or "benign"
+    A finding of something smaller is one of the unit too. A finding of something larger may lie elsewhere in it: null.
+    Without a finding in the larger one there is none in the unit.
     """
-    words = [word for term in terms if (word := " ".join(re.split(r"[\s\-_]+", term.strip().lower())))]
-    unknown = tuple(dict.fromkeys(w for w in words if w not in MALIGNANT | BENIGN | NEITHER))
-    otherwise = None if unknown or not words else False
-    return BreastLabels(
-        malignant=True if MALIGNANT.intersection(words) else otherwise,
-        benign=True if BENIGN.intersection(words) else otherwise,
-        high_risk=bool(HIGH_RISK.intersection(words)),
-        unknown_terms=unknown,
-    )
+    larger = UNITS[UNITS.index(unit) + 1 :]
+    elsewhere = pl.col(column) & pl.col("label_unit").is_in(larger)
+    return pl.when(elsewhere).then(None).otherwise(pl.col(column)).alias(column)
+
+
+def known_unit(rows: pl.DataFrame) -> LabelUnit:
+    """The smallest unit for which every label of these rows of a manifest says something; "image" without labels."""
+    labelled = rows.filter(pl.col("malignant").is_not_null() | pl.col("benign").is_not_null())
+    there = set(labelled["label_unit"])
+    return next((unit for unit in reversed(UNITS) if unit in there), UNITS[0])

@@ -1,4 +1,4 @@
-"""One writer per store."""
+"""One writer per store: preparing it, or adding a split or an audit."""
 
 from __future__ import annotations
 

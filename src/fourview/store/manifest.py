@@ -1,4 +1,4 @@
-"""manifest.parquet: one row per image of a prepared set, its columns, and the check that a table is one."""
+"""manifest.parquet: one row per image of a prepared set, its columns, written and read (rows: manifest_rows)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 import polars as pl
 
 from fourview.exam import SetupError
+from fourview.store.manifest_rows import check_rows
 from fourview.whole_files import write_whole
 
 FILE = "manifest.parquet"
-FORMAT = "fourview store 1"
+FORMAT = "fourview store 2"
 FORMAT_KEY = "fourview"  # of the Parquet file's own metadata
-STATUSES = ("prepared", "excluded", "failed")
 
 LESION = pl.Struct(
     {
@@ -36,7 +36,7 @@ LESION = pl.Struct(
 
 @dataclass(frozen=True)
 class Column:
-    """One column. filled: which rows must have a value: "all", "prepared", or "" for any may lack it."""
+    """One column. filled: which rows must have a value: "all", "prepared" (or stored), "" for none."""
 
     name: str
     dtype: Any  # a polars type, given as a class or an instance
@@ -54,7 +54,12 @@ _BEFORE = (
     ),
     Column("exam", pl.String, "all", "the views of one woman on one day"),
     Column("image", pl.String, "all", "unique in the store"),
-    Column("file", pl.String, "all", "the image's file, relative to ROOT (own sets: its name without ids)"),
+    Column(
+        "file",
+        pl.String,
+        "all",
+        "the image's file, relative to ROOT (own sets and exam lists: its name without ids)",
+    ),
     Column("side", pl.String, "", "L, R"),
     Column("angle", pl.String, "all", "CC, MLO, or the set's own word for another one"),
     Column("view", pl.String, "", "L-CC, R-CC, L-MLO, R-MLO; null: not one of them"),
@@ -70,6 +75,7 @@ _BEFORE = (
     Column("vendor", pl.String, "", "of the machine or scanner"),
     Column("date", pl.String, "", "of the exam, as the set writes it"),
     Column("split", pl.String, "", "the official one: train, validation, test"),
+    Column("more", pl.String, "all", "the set's other columns: a JSON object of texts, words sorted; {} for none"),
     Column("status", pl.String, "all", "prepared, excluded (by a rule), failed (unreadable)"),
     Column("rule", pl.String, "", "name of the step of flow.json that took the image out; null: prepared"),
     Column("reason", pl.String, "", "the same in words; of failed images the error; null: prepared"),
@@ -116,7 +122,7 @@ def make_table(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
 
 
 def check_manifest(table: pl.DataFrame) -> pl.DataFrame:
-    """The table, if it is a manifest. Raises SetupError, which names the column and what is wrong with it."""
+    """The table, if it is a manifest. Raises SetupError, which names the column, the row, and what is wrong with it."""
     missing = [name for name in SCHEMA if name not in table.columns]
     if missing:
         raise SetupError(f"{FILE}: no column {', '.join(missing)}; need the columns of {FORMAT!r}")
@@ -126,41 +132,8 @@ def check_manifest(table: pl.DataFrame) -> pl.DataFrame:
     for column in COLUMNS:
         if table.schema[column.name] != column.dtype:
             raise SetupError(f"{FILE}: column {column.name} is {table.schema[column.name]}, need {SCHEMA[column.name]}")
-    prepared = table.filter(status="prepared")
-    for column in COLUMNS:
-        rows = {"all": table, "prepared": prepared}.get(column.filled)
-        if rows is not None and rows[column.name].null_count():
-            raise SetupError(
-                f"{FILE}: column {column.name} is empty in {rows[column.name].null_count()} "
-                f"{'' if column.filled == 'all' else 'prepared '}rows; need a value in each"
-            )
-    _check_values(table, prepared)
+    check_rows(table, [(column.name, column.filled == "prepared") for column in COLUMNS if column.filled])
     return table.select(SCHEMA.names())
-
-
-def _check_values(table: pl.DataFrame, prepared: pl.DataFrame) -> None:
-    wrong = {
-        "image": table["image"].is_duplicated(),
-        "status": ~table["status"].is_in(STATUSES),
-        "reason": (table["status"] == "prepared") != table["reason"].is_null(),
-        "rule": (table["status"] == "prepared") != table["rule"].is_null(),
-    }
-    in_source = pl.all_horizontal(
-        pl.col("crop_top") >= 0,
-        pl.col("crop_left") >= 0,
-        pl.col("crop_bottom") <= pl.col("source_rows"),
-        pl.col("crop_right") <= pl.col("source_cols"),
-    )
-    in_prepared = {
-        "crop_top": ~in_source,
-        "rows": (pl.col("rows") != pl.col("crop_bottom") - pl.col("crop_top")) | (pl.col("rows") < 1),
-        "cols": (pl.col("cols") != pl.col("crop_right") - pl.col("crop_left")) | (pl.col("cols") < 1),
-        "view": pl.col("view").is_null(),
-    }
-    wrong |= {name: prepared.select(rule.alias(name))[name] for name, rule in in_prepared.items()}
-    for name, rows in wrong.items():
-        if rows.any():
-            raise SetupError(f"{FILE}: column {name} is wrong in {rows.sum()} rows: repeated, unknown or contradictory")
 
 
 def write_manifest(folder: Path, table: pl.DataFrame) -> None:
@@ -178,7 +151,7 @@ def read_manifest(folder: Path) -> pl.DataFrame:
     try:
         found = pl.read_parquet_metadata(path).get(FORMAT_KEY)
         table = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise SetupError(f"{path}: cannot be read as Parquet ({type(error).__name__})") from error
     if found != FORMAT:
         raise SetupError(f"{path}: found the format {found!r}, need {FORMAT!r}: prepare the set again")

@@ -5,31 +5,34 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from fourview import __version__
-from fourview.datasets.record import Dataset, ImageRecord, Lesion, Listing
+from fourview.datasets.pathology import UNKNOWN_TERM
+from fourview.datasets.record import Dataset, Listing
 from fourview.exam import SetupError
-from fourview.store.labels import classify_birads, label_breast
+from fourview.spread import spread
+from fourview.store.image_row import label_record, make_row
 from fourview.store.lock import FILE as LOCK_FILE
 from fourview.store.lock import held_lock
 from fourview.store.manifest import FORMAT, join_tables, make_table, write_manifest
+from fourview.store.manifest_rows import BLOB
 from fourview.store.prepare_image import BLOBS, CropSettings, Prepared, PrepareImage
 from fourview.store.selection import RULES, FlowStep, Selection, count_flow, select_listed, select_prepared
-from fourview.store.spread import spread
+from fourview.store.splits import FOLDER as SPLITS
 from fourview.store.store import ABOUT_FILE, read_about_store
+from fourview.store.writable import writable_listing
 from fourview.whole_files import remove_parts, write_whole
 
 FLOW_FILE, FAILURES_FILE = "flow.json", "failures.csv"
-PATHOLOGY = "pathology"  # of ImageRecord.more: terms of pathology reports, separated by ";"
-_UNKNOWN_TERM = "unknown pathology term: "
 _ROWS_AT_ONCE = 500  # that wait as Python values before they become a table
 
 
@@ -46,7 +49,13 @@ class PrepareStep:
 
 @dataclass(frozen=True)
 class PrepareResult:
-    """How preparing went. problems: of the listing, what did not even become an image; flow: rule by rule."""
+    """How preparing went.
+
+    problems  of the listing: what did not become an image, or is one without a lesion's region and the like
+    flow      rule by rule;  set_warnings  about the set as a whole
+    unused    stored files of this or earlier runs that no row of the manifest names, below `out`;  unused_bytes  theirs
+    removed   True: they were removed
+    """
 
     out: Path
     listed: int
@@ -58,6 +67,9 @@ class PrepareResult:
     warned: int
     flow: tuple[FlowStep, ...]
     set_warnings: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    unused_bytes: int = 0
+    removed: bool = False
 
 
 def prepare(
@@ -70,6 +82,7 @@ def prepare(
     jobs: int = 1,
     cluster: str | None = None,
     resume: bool = False,
+    remove_unused: bool = False,
     on_step: Callable[[PrepareStep], None] | None = None,
 ) -> PrepareResult:
     """Every image of the set in `out`: crops and masks, manifest.parquet, flow.json, failures.csv, store.json.
@@ -77,6 +90,8 @@ def prepare(
     root     the set's folder, as its importer wants it
     out      new or empty; with resume, what an earlier run left there is taken, image by image
     jobs, cluster  where the work is done (spread); the bytes do not depend on it
+    remove_unused  at the end, stored files that the manifest does not name are removed: of other settings, of files,
+                   outlines or versions that have changed since. Else they stay, and are named in the result
 
     An image that cannot be read is a row with status "failed" and a line in failures.csv. Raises SetupError if `root`
     is not this set, `out` is in use, holds something else or cannot be written; what is there stays whole.
@@ -85,17 +100,24 @@ def prepare(
     if jobs < 1:
         raise SetupError(f"found {jobs} jobs, need 1 or more")
     root, out = root.absolute(), out.absolute()  # workers of a cluster start elsewhere
-    listing = dataset.find(root)
+    listing = writable_listing(dataset.find(root))
     _check_listing(listing, root)
     with _writing_to(out):
         out.mkdir(parents=True, exist_ok=True)
         with held_lock(out):
             _open_store(out, dataset, crop, resume=resume)
-            work = PrepareImage(dataset, out, crop)
-            table, there = _prepare_all(work, listing, root, selection, jobs=jobs, cluster=cluster, on_step=on_step)
-            table = select_prepared(table, selection)
-            flow = count_flow(table, selection)
-            _write_tables(out, table, listing, flow, selection)
+            try:
+                work = PrepareImage(dataset, out, crop)
+                table, there = _prepare_all(work, listing, root, selection, jobs=jobs, cluster=cluster, on_step=on_step)
+                table = select_prepared(table, selection)
+                flow = count_flow(table, selection)
+                _write_tables(out, table, listing, flow, selection)
+            finally:
+                _clear_parts(out)  # of workers that were ended while they wrote
+            unused = _find_unused(out, table)
+            if remove_unused:
+                for name in unused:
+                    (out / name).unlink(missing_ok=True)
     counts = Counter(table["status"])
     return PrepareResult(
         out,
@@ -107,13 +129,24 @@ def prepare(
         problems=len(listing.problems),
         warned=table.filter(pl.col("warnings").list.len() > 0).height,
         flow=flow,
-        set_warnings=listing.warnings,
+        set_warnings=(*listing.warnings, *_warn_of_patients(table)),
+        unused=tuple(unused),
+        unused_bytes=sum(unused.values()),
+        removed=remove_unused,
     )
+
+
+def _warn_of_patients(table: pl.DataFrame) -> list[str]:
+    prepared = table.filter(status="prepared")
+    without = prepared["patient"].null_count()
+    said = f"{without} of {len(prepared)} images have no patient: this set cannot be split by patient"
+    return [said] if without else []
 
 
 def _check_listing(listing: Listing, root: Path) -> None:
     if not listing.records:
-        raise SetupError(f"{root}: the set lists no image ({len(listing.problems)} problems); need a complete copy")
+        first = "".join(f", the first: {case}: {reason}" for case, reason in listing.problems[:1])
+        raise SetupError(f"{root}: no image is listed ({len(listing.problems)} problems{first}); need a complete copy")
     twice = [image for image, count in Counter(r.image for r in listing.records).items() if count > 1]
     if twice:
         raise SetupError(f"{root}: {len(twice)} images are listed twice, e.g. {twice[0]!r}; need each name once")
@@ -121,6 +154,7 @@ def _check_listing(listing: Listing, root: Path) -> None:
 
 def _open_store(out: Path, dataset: Dataset, crop: CropSettings, *, resume: bool) -> None:
     """`out` ready to be written to: named as a store, freed of what a killed run left half done."""
+    remove_parts(out, of=ABOUT_FILE)  # of a run that was killed before the folder was a store
     if any(entry.name != LOCK_FILE for entry in out.iterdir()):
         if not resume:
             raise SetupError(f"output {out}: the folder is not empty; name a new one, or add --resume")
@@ -148,9 +182,15 @@ def _open_store(out: Path, dataset: Dataset, crop: CropSettings, *, resume: bool
 
 
 def _clear_parts(out: Path) -> None:
-    remove_parts(out)
-    for folder in (out / BLOBS).glob("*"):
+    for folder in (out, out / SPLITS, *(out / BLOBS).glob("*")):
         remove_parts(folder)
+
+
+def _find_unused(out: Path, table: pl.DataFrame) -> dict[str, int]:
+    """Stored files that no row names: below `out`, with their bytes."""
+    used = set(table["blob"].drop_nulls())
+    stored = {path.relative_to(out).as_posix(): path for path in sorted((out / BLOBS).glob("*/*.h5"))}
+    return {name: path.stat().st_size for name, path in stored.items() if name not in used and re.match(BLOB, name)}
 
 
 def _prepare_all(
@@ -164,7 +204,7 @@ def _prepare_all(
     on_step: Callable[[PrepareStep], None] | None,
 ) -> tuple[pl.DataFrame, int]:
     """The manifest before the rules that need pixels, and how many images an earlier run had written."""
-    records = [_label(record) for record in listing.records]
+    records = [label_record(record) for record in listing.records]
     rules = select_listed(records, selection)
     taken = [record for record, rule in zip(records, rules, strict=True) if rule is None]
     parts: list[pl.DataFrame] = []
@@ -173,7 +213,7 @@ def _prepare_all(
     with closing(spread(work, taken, jobs=jobs, cluster=cluster)) as results:
         for record, rule in zip(records, rules, strict=True):
             outcome = Prepared(None, None, (rule, RULES[rule])) if rule is not None else next(results)
-            rows.append(_row(record, outcome, root if work.dataset.public else None, excluded=rule is not None))
+            rows.append(make_row(record, outcome, root if work.dataset.public else None, excluded=rule is not None))
             if len(rows) == _ROWS_AT_ONCE:
                 parts.append(make_table(rows))
                 rows.clear()
@@ -186,92 +226,6 @@ def _prepare_all(
     return join_tables(parts), there
 
 
-def _label(record: ImageRecord) -> ImageRecord:
-    """The record with labels from its pathology terms, where it has terms and no labels."""
-    if PATHOLOGY not in record.more or record.malignant is not None or record.benign is not None:
-        return record
-    labels = label_breast(record.more[PATHOLOGY].split(";"))
-    unknown = tuple(f"{_UNKNOWN_TERM}{term}" for term in labels.unknown_terms)
-    return replace(
-        record,
-        malignant=labels.malignant,
-        benign=labels.benign,
-        high_risk=record.high_risk or labels.high_risk,
-        warnings=(*record.warnings, *unknown),
-    )
-
-
-def _row(record: ImageRecord, outcome: Prepared, root: Path | None, *, excluded: bool) -> dict[str, Any]:
-    """One row of the manifest. root  that file names are below; None: they may name patients and are not written"""
-    rule, reason = outcome.problem or (None, None)
-    row: dict[str, Any] = {
-        "dataset": record.dataset,
-        "patient": None if record.patient is None else f"{record.dataset}/{record.patient}",
-        "exam": record.exam,
-        "image": record.image,
-        "file": record.image if root is None else _relative(record.path, root),
-        "side": record.side,
-        "angle": record.angle,
-        "view": record.view,
-        "malignant": record.malignant,
-        "benign": record.benign,
-        "high_risk": record.high_risk,
-        "label_unit": record.label_unit,
-        "label_source": record.label_source,
-        "birads": record.birads,
-        "birads_class": classify_birads(record.birads),
-        "density": record.density,
-        "age": record.age,
-        "vendor": record.vendor,
-        "date": record.date,
-        "split": record.split,
-        "status": "prepared" if rule is None else "excluded" if excluded else "failed",
-        "rule": rule,
-        "reason": reason,
-        "spacing_mm": record.spacing_mm,
-        "lesions": [_lesion(lesion) for lesion in record.lesions],
-        "warnings": [*record.warnings],
-    }
-    about = outcome.about
-    if about is None:
-        return row
-    boxes = [{} if o.box is None else {**asdict(o.box), "mask": n} for n, o in enumerate(about.outlines)]
-    return row | {
-        "source_rows": about.source_rows,
-        "source_cols": about.source_cols,
-        "bits": about.bits,
-        "pixel_mode": about.pixel_mode,
-        "spacing_mm": about.spacing_mm,
-        "faces": about.faces,
-        **{f"crop_{edge}": value for edge, value in asdict(about.box).items()},
-        "mirrored": about.mirrored,
-        "gap_px": about.gap_px,
-        "rows": about.box.height,
-        "cols": about.box.width,
-        "pixels_sha256": about.pixels_sha256,
-        "blob": outcome.blob,
-        "lesions": [_lesion(lesion) | box for lesion, box in zip(record.lesions, boxes, strict=True)],
-        "warnings": [*record.warnings, *about.warnings],
-    }
-
-
-def _lesion(lesion: Lesion) -> dict[str, Any]:
-    return {
-        "lesion": lesion.lesion,
-        "kind": lesion.kind,
-        "pathology": lesion.pathology,
-        "high_risk": lesion.high_risk,
-        "descriptors": json.dumps(dict(lesion.descriptors), sort_keys=True, ensure_ascii=False),
-    }
-
-
-def _relative(path: Path, root: Path) -> str:
-    try:
-        return _writable(path.relative_to(root).as_posix())
-    except ValueError:  # a list may name files elsewhere
-        return _writable(path.name)
-
-
 def _write_tables(
     out: Path, table: pl.DataFrame, listing: Listing, flow: Sequence[FlowStep], selection: Selection
 ) -> None:
@@ -282,9 +236,9 @@ def _write_tables(
     lines.writerows(("listing", case, "", "", reason) for case, reason in listing.problems)
     failed = table.filter(status="failed").select("file", "image", "rule", "reason")
     lines.writerows(("image", *row) for row in failed.iter_rows())
-    write_whole(out / FAILURES_FILE, _writable(text.getvalue()))
+    write_whole(out / FAILURES_FILE, text.getvalue())
     said = table["warnings"].explode().drop_nulls()
-    unknown = Counter(w.removeprefix(_UNKNOWN_TERM) for w in said if w.startswith(_UNKNOWN_TERM))
+    unknown = Counter(w.removeprefix(UNKNOWN_TERM) for w in said if w.startswith(UNKNOWN_TERM))
     content = {
         "format": "fourview flow 1",
         "selection": asdict(selection),
@@ -295,14 +249,8 @@ def _write_tables(
         "steps": [asdict(step) for step in flow],
         "unknown_pathology_terms": dict(sorted(unknown.items())),
     }
-    write_whole(out / FLOW_FILE, _writable(_json(content)))
+    write_whole(out / FLOW_FILE, _json(content))
     write_manifest(out, table)
-    _clear_parts(out)
-
-
-def _writable(text: str) -> str:
-    """File names may hold bytes that are no text (lone surrogates): shown as \\udcff, or nothing could be written."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _json(content: Mapping[str, Any]) -> str:

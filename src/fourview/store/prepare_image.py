@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import traceback
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,15 @@ from fourview.crop import Cropped, crop_breast
 from fourview.datasets.record import Dataset, ImageRecord, MaskFile, Region
 from fourview.datasets.regions import draw_region
 from fourview.exam import Box, ExamError, Mammogram, SetupError
-from fourview.store.image_file import (
-    FORMAT,
-    About,
-    Outline,
-    encode_image,
-    hash_pixels,
-    is_whole,
-    read_about,
-    write_image,
-)
+from fourview.store.image_file import FORMAT, About, Outline, check_image, encode_image, hash_pixels, write_image
 from fourview.store.masks import CutMask, cut_mask
 from fourview.store.selection import CROP_FAILED, UNREADABLE
+from fourview.store.writable import writable
 
 BLOBS = "images"  # folder of the store
+# Words of ImageRecord.more that importers read images by, and all that they get: so an image is made anew when one of
+# them changes, and only then. ddsm: cols, digitizer, rows; phantom, upstream: faces
+LOAD_READS = ("cols", "digitizer", "faces", "rows")
 
 
 @dataclass(frozen=True)
@@ -78,19 +73,24 @@ class PrepareImage:
         except SetupError:
             raise
         except ExamError as error:
-            return Prepared(None, None, (UNREADABLE, str(error)))
+            return Prepared(None, None, (UNREADABLE, writable(str(error))))
         except Exception as error:  # one image must not stop a set, whatever its file holds
             frames = traceback.extract_tb(error.__traceback__)
             place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
-            return Prepared(None, None, (UNREADABLE, f"unexpected {type(error).__name__} at {place}: {error}"))
+            said = str(error)
+            if isinstance(error, OSError) and error.strerror:
+                said = error.strerror  # without its path, which may name a patient
+            reason = writable(f"unexpected {type(error).__name__} at {place}: {said}")
+            return Prepared(None, None, (UNREADABLE, reason))
 
     def _prepare(self, record: ImageRecord) -> Prepared:
-        blob = f"{BLOBS}/{(key := name_image(record, self.crop))[:2]}/{key}.h5"
+        name = name_image(record, self.crop)
+        blob = f"{BLOBS}/{name[:2]}/{name}.h5"
         path = self.out / blob
-        about = read_about(path)
-        if about is not None and is_whole(path, about):
+        about = check_image(path)
+        if about is not None:
             return Prepared(blob, about, already_there=True)
-        mammogram = self.dataset.load(record)
+        mammogram = self.dataset.load(replace(record, more=_read_by_load(record)))
         if mammogram.view is not record.view:
             raise ExamError(
                 f"{record.image}: the set says {record.view}, the file {mammogram.view}: need one corrected"
@@ -98,9 +98,9 @@ class PrepareImage:
         try:
             cropped = crop_breast(mammogram, iterations=self.crop.iterations, buffer_px=self.crop.buffer_px)
         except ExamError as error:
-            return Prepared(None, None, (CROP_FAILED, str(error)))
+            return Prepared(None, None, (CROP_FAILED, writable(str(error))))
         masks, muscle, warnings = _cut_masks(record, cropped)
-        about = _describe(record, mammogram, cropped, masks=masks, muscle=muscle, warnings=warnings)
+        about = _describe(record, mammogram, cropped, name=name, masks=masks, muscle=muscle, warnings=warnings)
         content = encode_image(cropped.pixels, about, masks=masks, muscle=muscle)
         try:
             write_image(path, content)
@@ -115,7 +115,8 @@ def name_image(record: ImageRecord, crop: CropSettings) -> str:
     """The name of an image's stored file: 32 hex digits over its file's content and all that changes the result.
 
     That is: this program's version, the crop settings, and what the record says that reading or masks depend on.
-    Labels are not in it: when they are corrected, no image is made anew. Raises ExamError if a file is missing.
+    Labels are not in it, nor other columns that are only carried: when they are corrected, no image is made anew.
+    Raises ExamError if the image cannot be read.
     """
     made = {
         "fourview": __version__,
@@ -126,28 +127,35 @@ def name_image(record: ImageRecord, crop: CropSettings) -> str:
         "view": record.view,
         "vendor": record.vendor,
         "spacing_mm": record.spacing_mm,
-        "more": dict(record.more),
+        "more": _read_by_load(record),
         "lesions": [(lesion.lesion, _plain(lesion.region)) for lesion in record.lesions],
         "muscle": _plain(record.muscle),
-        "file": _hash_file(record.path, record),
+        "file": _hash_file(record),
     }
     return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def _read_by_load(record: ImageRecord) -> dict[str, str]:
+    return {word: record.more[word] for word in LOAD_READS if word in record.more}
+
+
 def _plain(region: Region | None) -> Any:
-    """A region as plain values; a mask picture by its content, not its path."""
+    """A region as plain values; a mask picture by its content, not its path: None if it cannot be read."""
     if isinstance(region, MaskFile):
-        content = hashlib.sha256(region.path.read_bytes()).hexdigest() if region.path.is_file() else None
+        try:
+            content = hashlib.sha256(region.path.read_bytes()).hexdigest()
+        except OSError:
+            content = None
         return ["MaskFile", content, region.least, region.outline]
     return [type(region).__name__, asdict(region)] if is_dataclass(region) else None
 
 
-def _hash_file(path: Path, record: ImageRecord) -> str:
+def _hash_file(record: ImageRecord) -> str:
     try:
-        with path.open("rb") as file:
+        with record.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ExamError(f"{record.image}: {path.name} cannot be read ({error.strerror}); need the image") from None
+    except OSError as error:  # named as the set shows it: the file's own name may be a patient's
+        raise ExamError(f"{record.image}: its file cannot be read ({error.strerror}); need the image") from None
 
 
 def _cut_masks(record: ImageRecord, cropped: Cropped) -> tuple[list[CutMask | None], CutMask | None, list[str]]:
@@ -181,6 +189,7 @@ def _describe(
     mammogram: Mammogram,
     cropped: Cropped,
     *,
+    name: str,
     masks: list[CutMask | None],
     muscle: CutMask | None,
     warnings: list[str],
@@ -197,10 +206,11 @@ def _describe(
         mirrored=cropped.frame.mirrored,
         gap_px=cropped.gap_px,
         pixels_sha256=hash_pixels(cropped.pixels),
+        name=name,
         outlines=tuple(Outline(lesion.lesion, _box(mask)) for lesion, mask in zip(record.lesions, masks, strict=True)),
         muscle=_box(muscle),
-        decisions=tuple((d.topic, d.value, d.source) for d in mammogram.decisions),
-        warnings=(*mammogram.warnings, *cropped.warnings, *warnings),
+        decisions=tuple((d.topic, writable(d.value), writable(d.source)) for d in mammogram.decisions),
+        warnings=tuple(map(writable, (*mammogram.warnings, *cropped.warnings, *warnings))),
     )
 
 

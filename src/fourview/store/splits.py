@@ -18,6 +18,8 @@ import polars as pl
 from fourview.exam import SetupError
 from fourview.store.grouping import LABELS, divide, fold, label_images, name_strata, official_parts
 from fourview.store.grouping import by_date as divide_by_date
+from fourview.store.labels import UNIT_KEYS, known_unit, label_at
+from fourview.store.lock import held_lock
 from fourview.whole_files import write_whole
 
 FORMAT = "fourview split 1"
@@ -76,28 +78,35 @@ class Split:
         )
 
     def count(self, manifest: pl.DataFrame) -> pl.DataFrame:
-        """Per part: patients, exams, images, and images of each label (malignant, benign, negative, unknown)."""
+        """Per part: patients, exams, images, and of each label (grouping.LABELS) how many the part has.
+
+        Labels are counted in the unit that the header names, "malignant breasts": the smallest one of which every label
+        says something (labels.known_unit). A breast with two images is one breast.
+        """
         table = self.assign(manifest, same_women=True).filter(pl.col("part").is_not_null())
-        table = table.with_columns(label=label_images(table))
-        labels = [(pl.col("label") == name).sum().alias(name) for name in LABELS]
+        unit = known_unit(table)
+        said = [label_at(column, unit).any(ignore_nulls=False) for column in ("malignant", "benign")]
+        units = table.group_by("part", *UNIT_KEYS[unit]).agg(said)
+        labels = [(pl.col("label") == name).sum().alias(f"{name} {unit}s") for name in LABELS]
         counts = table.group_by("part").agg(
             pl.col("patient").n_unique().alias("patients"),
             pl.struct("dataset", "exam").n_unique().alias("exams"),
             pl.len().alias("images"),
-            *labels,
         )
+        counts = counts.join(units.with_columns(label=label_images(units)).group_by("part").agg(labels), on="part")
         order = {name: place for place, name in enumerate(self.names)}
         return counts.sort(pl.col("part").replace_strict(order, return_dtype=pl.Int64))
 
     def write(self, store: Path, name: str) -> Path:
-        """STORE/splits/NAME.json. Raises SetupError if another split has that name, or it cannot be written."""
+        """STORE/splits/NAME.json. Raises SetupError if another split has that name, or it cannot be written now."""
         path = _path(store, name)
         content = json.dumps({"format": FORMAT, **self._json()}, indent=1) + "\n"
         try:
-            if path.exists() and path.read_text() != content:
-                raise SetupError(f"{path}: another split has this name; give this one another name")
-            path.parent.mkdir(exist_ok=True)
-            write_whole(path, content)
+            with held_lock(store):
+                if path.exists() and path.read_text() != content:
+                    raise SetupError(f"{path}: another split has this name; give this one another name")
+                path.parent.mkdir(exist_ok=True)
+                write_whole(path, content)
         except OSError as error:
             raise SetupError(f"{path}: cannot be written: {error.strerror or error}") from error
         return path

@@ -22,22 +22,23 @@ ABOUT_FILE = "store.json"
 class Store:
     """One prepared set. Everything is read from disk when it is asked for; safe to use from several processes.
 
-    manifest  one row per image, also of those that were excluded or failed (column status)
+    manifest  one row per image, also of those that were excluded or failed (column status); the set's other columns are
+              in `more`: manifest.filter(pl.col("more").str.json_path_match("$['site']") == "north")
     about     store.json: the set's name, its terms of use, how it was prepared
     """
 
     path: Path
     manifest: pl.DataFrame
     about: dict[str, Any]
-    _blobs: dict[str, str] = field(repr=False)
+    _stored: dict[str, tuple[str, str]] = field(repr=False)  # image -> its file, and the hash of its pixels
 
     @classmethod
     def open(cls, path: Path) -> Store:
         """The store in a folder. Raises SetupError if it is none, unfinished, or of another version."""
         about = read_about_store(path)
         manifest = read_manifest(path)
-        stored = manifest.filter(pl.col("blob").is_not_null())
-        return cls(path, manifest, about, dict(zip(stored["image"], stored["blob"], strict=True)))
+        stored = manifest.filter(pl.col("blob").is_not_null()).select("image", "blob", "pixels_sha256")
+        return cls(path, manifest, about, {image: (blob, pixels) for image, blob, pixels in stored.iter_rows()})
 
     @property
     def images(self) -> pl.DataFrame:
@@ -47,26 +48,33 @@ class Store:
     def read_crop(self, image: str) -> NDArray[np.uint16]:
         """(rows, cols) uint16, the breast facing right, values as ingest reads them (8-bit files stay 0..255).
 
-        Raises ExamError if its stored file is missing or broken, SetupError for an image that has none.
+        Raises ExamError if its stored file is missing, broken or another image's, SetupError for an image without one.
+        All that reads an image checks that its file and its row of the manifest are of the same pixels.
         """
-        return image_file.read_pixels(self._file(image))
+        path, pixels = self._find(image)
+        return image_file.read_pixels(path, pixels_sha256=pixels)
 
     def read_patch(self, image: str, top: int, left: int, rows: int, cols: int) -> NDArray[np.uint16]:
         """(rows, cols) uint16 of the crop from (top, left) on; 0, the background, where it leaves the crop."""
-        return image_file.read_pixels(self._file(image), Box(top, top + rows, left, left + cols))
+        path, pixels = self._find(image)
+        return image_file.read_pixels(path, Box(top, top + rows, left, left + cols), pixels_sha256=pixels)
 
     def read_masks(self, image: str, box: Box | None = None) -> dict[str, NDArray[np.bool_]]:
         """Per lesion with an outline in the crop (rows, cols) bool of the crop, or of a box of it."""
-        return image_file.read_masks(self._file(image), box)
+        path, pixels = self._find(image)
+        return image_file.read_masks(path, box, pixels_sha256=pixels)
 
     def read_muscle(self, image: str) -> NDArray[np.bool_] | None:
         """(rows, cols) bool of the crop, the pectoral muscle; None where the set has no outline of it."""
-        return image_file.read_muscle(self._file(image))
+        path, pixels = self._find(image)
+        return image_file.read_muscle(path, pixels_sha256=pixels)
 
-    def _file(self, image: str) -> Path:
-        if image not in self._blobs:
+    def _find(self, image: str) -> tuple[Path, str]:
+        """The stored file, and the hash of the pixels that must be in it."""
+        if image not in self._stored:
             raise SetupError(f"{self.path}: no prepared image {image!r}; the manifest says what became of it")
-        return self.path / self._blobs[image]
+        blob, pixels = self._stored[image]
+        return self.path / blob, pixels
 
 
 def read_about_store(path: Path) -> dict[str, Any]:

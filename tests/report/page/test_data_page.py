@@ -8,8 +8,8 @@ from typing import Any
 
 from fourview.report.data_document import describe_store
 from fourview.report.data_look import MOST_SHOWN
-from fourview.report.data_pictures import MOST_BYTES
 from fourview.report.document_folder import write_document
+from fourview.report.picture import MOST_BYTES
 from tests.report.hand_made_store import Drawn, disc, draw_breast, write_store
 from tests.report.sample_document import BAD
 
@@ -17,9 +17,9 @@ from tests.report.sample_document import BAD
 def test_hostile_names_stay_text_and_the_page_fits(tmp_path: Path, page: Any) -> None:
     hostile = BAD.replace("\x00", "").replace("\ud800", "")
     lesions = {hostile: ("mass", "malignant", disc(200, 100, 25))}
-    more = {"vendor": hostile, "label_source": hostile, "density": hostile[:30], "warnings": [hostile]}
+    more = {"vendor": hostile, "date": hostile, "split": hostile[:30], "warnings": [hostile]}
     images = [Drawn(hostile, draw_breast(), lesions, more=more), Drawn("b", draw_breast(seed=1))]
-    images += [Drawn(f"dark {hostile}", rule="unreadable", more={"reason": hostile})]
+    images += [Drawn(f"dark {hostile}", rule="unreadable", more={"reason": hostile, "angle": hostile, "view": None})]
     about = {"title": hostile, "terms": hostile, "source": hostile, "releases_models": False}
     store = write_store(tmp_path / "store", images, about=about)
     write_document(tmp_path / "out", describe_store(store))

@@ -66,6 +66,7 @@ class _Gallery:
     title: str
     note: str
     items: tuple[_Item, ...]
+    large: bool
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _print_section(section: Section, tables: count[int], figures: count[int]) ->
                 parts.append(("figure", _print_figure(part, next(figures))))
             case Gallery():
                 items = tuple(_print_item(item) for item in part.items)
-                parts.append(("gallery", _Gallery(part.title, part.note, items)))
+                parts.append(("gallery", _Gallery(part.title, part.note, items, part.large)))
     return _Section(section.title, section.text, section.warnings, tuple(parts))
 
 

@@ -6,6 +6,7 @@ import gc
 import importlib
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -42,7 +43,7 @@ def spread(
     cluster  address of a Dask scheduler, tcp://HOST:PORT, whose workers see the same files under the same paths;
              then `jobs` does not count
 
-    Raises what `work` raises; SetupError if the cluster cannot be reached, or loses its workers.
+    Raises what `work` raises; SetupError if the cluster cannot be reached, or if workers die.
     """
     if cluster is not None:
         with _dask(cluster) as workers:
@@ -50,7 +51,13 @@ def spread(
     elif jobs == 1:
         yield from map(work, items)
     else:
-        yield from _parallel(work, items, jobs=jobs, backend="loky")
+        try:
+            yield from _parallel(work, items, jobs=jobs, backend="loky")
+        except BrokenProcessPool:
+            raise SetupError(
+                f"--jobs {jobs}: a worker process died (killed, or out of memory); run again with --resume, perhaps "
+                "with fewer jobs"
+            ) from None
 
 
 def _parallel(work: Callable[[Item], Result], items: Iterable[Item], *, jobs: int, backend: str) -> Generator[Result]:
