@@ -30,7 +30,6 @@ import json
 import math
 import os
 import platform
-import shlex
 import sys
 import time
 import zlib
@@ -47,7 +46,7 @@ from numpy.typing import NDArray
 
 from benchmarks.phantom_nuisance import Columns, Floats, code_columns, list_columns, train_models
 from benchmarks.phantom_observers import Nuisance, Record, list_setup, measure_exam
-from benchmarks.phantom_views import digest_sources
+from benchmarks.phantom_views import digest_sources, tell_command
 from fourview.evaluate import Estimate, auc
 from fourview.phantom import Recipe, load_recipe, plan_exam
 from fourview.phantom.recipe import DIFFICULTIES, GENERATOR
@@ -105,12 +104,16 @@ def measure_exams(
     tags: bool,
     jobs: int,
     cache: Path | None,
+    sources: str,
 ) -> list[Record]:
-    """The records of these exams, in their order; kept in and taken from a file of the cache."""
+    """The records of these exams, in their order; kept in and taken from a file of the cache.
+
+    sources  digest of the code that draws: another one's records are not taken
+    """
     work = partial(measure_exam, recipe=recipe, seed=seed, scale=scale, tags=tags)
     if cache is None:
         return list(_spread_out(work, indices, jobs))
-    name = f"{recipe.name}-{recipe.difficulty}-{recipe.hash[:8]}-{digest_sources()[:12]}-{_digest_self()}"
+    name = f"{recipe.name}-{recipe.difficulty}-{recipe.hash[:8]}-{sources[:12]}-{_digest_self()}"
     path = cache / f"{name}-{seed}-{scale:g}-{'tags' if tags else 'plain'}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
@@ -243,7 +246,7 @@ def run_gate(
     cache: Path | None = None,
 ) -> dict[str, Any]:
     """The stored result: rows of the table, what was drawn, of which recipes."""
-    started = time.perf_counter()
+    started, sources = time.perf_counter(), digest_sources()
     rows: list[Row] = []
     drawn = {}
     hashes = {}
@@ -255,7 +258,9 @@ def run_gate(
         chosen, cancers = choose_exams(
             recipe, exams=exams if main else other_exams, plans=plans if main else 4 * other_exams, seed=seed
         )
-        records = measure_exams(recipe, [*chosen, *cancers], seed=seed, scale=scale, tags=main, jobs=jobs, cache=cache)
+        records = measure_exams(
+            recipe, [*chosen, *cancers], seed=seed, scale=scale, tags=main, jobs=jobs, cache=cache, sources=sources
+        )
         full, more = records[: len(chosen)], records[len(chosen) :]
         drawn[difficulty] = {"exams in full": len(full), "more exams with cancer": len(more)}
         if main:
@@ -266,7 +271,7 @@ def run_gate(
         "recipe": RECIPE,
         "hashes": hashes,
         "generator": GENERATOR,
-        "sources": digest_sources(),
+        "sources": sources,
         "seed": seed,
         "scale": scale,
         "drawn": drawn,
@@ -358,7 +363,7 @@ def main() -> None:
             jobs=given.jobs,
             cache=given.cache,
         )
-        result = {"command": f"python -m benchmarks.phantom_gate {shlex.join(sys.argv[1:])}", **result}
+        result = {"command": tell_command("phantom_gate"), **result}
         if given.out is not None:
             write_whole(given.out, json.dumps(result, indent=1) + "\n")
     for level in ("nuisance", "lesion", "breast"):

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -30,7 +29,7 @@ import cv2
 import numpy as np
 
 from benchmarks.phantom_observers import ring_contrast
-from benchmarks.phantom_views import Mask, Seen, see
+from benchmarks.phantom_views import Mask, Seen, see, tell_command
 from fourview.exam import Side
 from fourview.phantom import load_recipe, plan_exam
 from fourview.phantom.draw import draw_planned
@@ -164,7 +163,7 @@ def main() -> None:
     else:
         rows = collect(findings=given.findings, scale=given.scale, seed=given.seed, jobs=given.jobs)
         result = {
-            "command": f"python -m benchmarks.phantom_geometry {shlex.join(sys.argv[1:])}".strip(),
+            "command": tell_command("phantom_geometry"),
             "recipe": RECIPE,
             "hash": load_recipe(RECIPE).hash,
             "generator": GENERATOR,

@@ -39,7 +39,7 @@ from benchmarks.phantom_views import digest_sources
 from fourview.evaluate import Estimate, auc
 from fourview.phantom import load_recipe
 from fourview.phantom.recipe import GENERATOR
-from fourview.report.document import Document, Figure, Gallery, GalleryItem, Section, Table
+from fourview.report.document import Cell, Document, Figure, Gallery, GalleryItem, Section, Table
 from fourview.report.document_folder import check_report_folder, write_document
 from fourview.report.picture import png_bytes
 from fourview.report.plots import Line, draw_lines
@@ -323,7 +323,7 @@ def _spectra(both: Comparison) -> Figure:
 
 
 def _areas(both: Comparison) -> Table:
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for side, samples in (("real", both.real), ("phantoms", both.phantoms)):
         for angle in sorted({sample.view[2:] for sample in samples}):
             areas = [sample.features.area_cm2 for sample in samples if sample.view[2:] == angle]

@@ -97,10 +97,10 @@ def _digital(folder: Path) -> Iterator[Sample]:
 
 
 def _read(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    pixels: Any = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH)  # grey
+    pixels: NDArray[Any] | None = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH)  # grey
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
         raise SetupError(f"{path.name}: found no picture of 8 or 16 bits")
-    return pixels
+    return pixels.astype(pixels.dtype, copy=False)
 
 
 def _sample(

@@ -20,7 +20,6 @@ import multiprocessing
 import os
 import platform
 import resource
-import shlex
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -31,6 +30,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks.phantom_views import tell_command
 from fourview.phantom import load_recipe, plan_exam
 from fourview.phantom.draw import draw_planned
 from fourview.phantom.recipe import GENERATOR
@@ -148,7 +148,7 @@ def main() -> None:
     else:
         os.environ["OMP_NUM_THREADS"] = "1"
         result = {
-            "command": f"python -m benchmarks.phantom_speed {shlex.join(sys.argv[1:])}".strip(),
+            "command": tell_command("phantom_speed"),
             **measure(jobs=given.jobs, exams=given.exams, full_size=given.full_size_exams),
         }
         if given.out is not None:

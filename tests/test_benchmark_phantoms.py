@@ -189,7 +189,7 @@ def test_no_tag_knows_the_label_of_planned_exams() -> None:
 
 def test_a_gate_that_was_interrupted_goes_on_where_it_was(tmp_path) -> None:
     recipe = load_recipe("enriched")
-    kept = {"seed": 0, "scale": 0.05, "tags": False, "jobs": 1, "cache": tmp_path}
+    kept = {"seed": 0, "scale": 0.05, "tags": False, "jobs": 1, "cache": tmp_path, "sources": "abc"}
     first = phantom_gate.measure_exams(recipe, [0, 1], **kept)
     (file,) = tmp_path.iterdir()
     file.write_text(file.read_text() + '{"index": 2, "cut o')
@@ -319,6 +319,7 @@ def test_the_stored_gate_passes_on_at_least_4000_breasts_of_the_recipe_that_ship
     drawn = [row for row in result["rows"] if row["level"] == "nuisance" and row["units"].startswith("drawn")]
     assert min(row["n"] for row in drawn) >= 4000
     assert max(row["high"] for row in drawn) < phantom_gate.NUISANCE_LIMIT
+    assert "/" not in result["command"]
     lesions = [row["value"] for row in result["rows"] if row["level"] == "lesion" and row["gated"]]
     assert 0.35 <= min(lesions) <= max(lesions) <= 0.65
 
