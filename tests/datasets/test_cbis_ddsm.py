@@ -243,6 +243,17 @@ def test_a_mask_that_holds_grey_values_fails_its_film(small: Miniature) -> None:
         DATASET.load(record)
 
 
+def test_a_mask_that_was_cut_off_since_is_named(small: Miniature) -> None:
+    small.add()
+    record = only(DATASET.find(small.write_nbia()).records)
+    (lesion,) = record.lesions
+    assert isinstance(lesion.region, MaskFile)
+    path = lesion.region.path
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(ExamError, match=f"the mask of {lesion.lesion} cannot be read"):
+        DATASET.load(record)
+
+
 def test_a_film_of_both_types_is_one_image_with_the_lesions_of_both(small: Miniature) -> None:
     small.add("mass", pathology="BENIGN", assessment="3")
     small.add("calc", pathology="MALIGNANT", assessment="5")

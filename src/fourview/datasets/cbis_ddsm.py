@@ -140,7 +140,13 @@ def load(record: ImageRecord) -> Mammogram:
     Raises ExamError, also for a mask that is the size of the film but no mask.
     """
     for lesion in record.lesions:
-        if isinstance(lesion.region, MaskFile) and not is_mask(lesion.region.path):
+        if not isinstance(lesion.region, MaskFile):
+            continue
+        try:
+            found = is_mask(lesion.region.path)
+        except ExamError as error:
+            raise ExamError(f"{record.image}: the mask of {lesion.lesion} cannot be read: {error}") from error
+        if not found:
             raise ExamError(
                 f"{record.image}: the mask of {lesion.lesion} has the size of the film, but holds more than two grey "
                 "values; need a mask"

@@ -16,7 +16,6 @@ from fourview.phantom.skin import add_skin
 from fourview.phantom.texture import draw_texture, lines
 from fourview.phantom.woman import Breast
 
-WHITE = 4095  # of 12 bits
 _GRID_MM = 0.28  # tissue is drawn at this pixel size; finer pixels add finer noise
 _CURVE_MM = 0.14
 _MAP_MM = 2.0
