@@ -72,8 +72,17 @@ def test_other_programs_get_the_answers_of_torch(weights, tmp_path: Path, to: st
     assert by_name["exam"]["parity"]["largest_change_of_a_probability"] <= 1e-5
 
 
-@pytest.mark.parametrize("to", ["onnx", "openvino"])
-@pytest.mark.parametrize("wiring", ["image-wise", "single-image", "side-wise", "joint"])
+@pytest.mark.parametrize(
+    ("wiring", "to"),
+    [
+        *((wiring, "openvino") for wiring in ("image-wise", "single-image", "side-wise", "joint")),
+        ("joint", "onnx"),
+        *(
+            pytest.param(wiring, "onnx", marks=pytest.mark.slow)
+            for wiring in ("image-wise", "single-image", "side-wise")
+        ),
+    ],
+)
 def test_every_wiring_can_be_exported(tmp_path: Path, wiring: str, to: str) -> None:
     write_untrained(tmp_path / "w", wiring=wiring, heatmaps=False, scale=SCALE)
     (parity,) = export(load_weights(tmp_path / "w"), tmp_path / "out", to=to)

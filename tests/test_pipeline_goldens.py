@@ -71,7 +71,7 @@ def check_heatmaps(reading: Reading, expected: dict[str, dict[str, float]]) -> N
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("jitter", [0, 10])
+@pytest.mark.parametrize("jitter", [0, pytest.param(10, marks=pytest.mark.slow)])
 def test_image_only_readings_of_exam_1_are_upstreams(
     shared: Path, folders: dict[str, Path], jitter: int, engine: str
 ) -> None:
@@ -84,7 +84,7 @@ def test_image_only_readings_of_exam_1_are_upstreams(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("jitter", [0, 10])
+@pytest.mark.parametrize("jitter", [0, pytest.param(10, marks=pytest.mark.slow)])
 def test_image_only_readings_of_a_real_four_view_exam_are_upstreams(
     shared: Path, folders: dict[str, Path], jitter: int, engine: str
 ) -> None:

@@ -58,6 +58,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {folder.name: folder for folder in out.iterdir()}
 
 
+def load_screener(folders: object, **options: object) -> Screener:
+    """In torch, which needs no compiling: that both engines read alike is tested elsewhere."""
+    return Screener.load(folders, **{"engine": "torch", **options})
+
+
 def scores(reading) -> tuple[float, ...]:
     return tuple(p for score in (reading.left, reading.right) for p in (score.benign, score.malignant))
 
@@ -78,7 +83,7 @@ def test_every_wiring_reads_a_full_exam_and_says_what_it_used(weights, wiring) -
 
 def test_heatmaps_and_boxes_come_back_in_source_pixels(weights) -> None:
     exam = draw_exam()
-    reading = Screener.load(weights["heatmaps"], jitter=0).read(exam)
+    reading = load_screener(weights["heatmaps"], jitter=0).read(exam)
     for image in reading.images:
         source = exam.views[image.view][0].pixels
         heat = reading.heatmaps[image.view]
@@ -94,7 +99,7 @@ def test_heatmaps_and_boxes_come_back_in_source_pixels(weights) -> None:
 def test_a_mirrored_file_with_its_tag_mirrored_reads_the_same_beyond_the_known_off_by_one(weights) -> None:
     arrays = draw_arrays()
     mirrored = dict(arrays, **{"L-CC": np.ascontiguousarray(arrays["L-CC"][:, ::-1])})
-    screener = Screener.load(weights["heatmaps"], jitter=0)
+    screener = load_screener(weights["heatmaps"], jitter=0)
     plain = screener.read(Exam.from_arrays(arrays, spacing_mm=SPACING_MM))
     other = screener.read(Exam.from_arrays(mirrored, faces={"L-CC": "left"}, spacing_mm=SPACING_MM))
     np.testing.assert_array_equal(other.heatmaps["L-CC"].malignant[:, ::-1], plain.heatmaps["L-CC"].malignant)
@@ -113,17 +118,17 @@ def test_a_missing_view_is_refused_by_name_or_read_without_it(weights) -> None:
     exam = Exam.from_arrays(arrays, spacing_mm=SPACING_MM)
     for wiring in ("view-wise", "side-wise", "joint"):
         with pytest.raises(ExamError, match=r"R-MLO missing: found L-CC, R-CC, L-MLO; .* image-wise weights read"):
-            Screener.load(weights[wiring], jitter=0).read(exam)
+            load_screener(weights[wiring], jitter=0).read(exam)
     for wiring in ("image-wise", "single-image"):
-        reading = Screener.load(weights[wiring], jitter=0).read(exam)
+        reading = load_screener(weights[wiring], jitter=0).read(exam)
         assert reading.right.views == (View.R_CC,)
         assert reading.left.views == (View.L_CC, View.L_MLO)
     left_only = Exam.from_arrays({"L-CC": arrays["L-CC"]}, spacing_mm=SPACING_MM)
-    assert Screener.load(weights["image-wise"], jitter=0).read(left_only).right is None
+    assert load_screener(weights["image-wise"], jitter=0).read(left_only).right is None
 
 
 def test_single_image_weights_give_a_score_per_image(weights) -> None:
-    reading = Screener.load(weights["single-image"], jitter=2).read(draw_exam())
+    reading = load_screener(weights["single-image"], jitter=2).read(draw_exam())
     assert reading.unit == "image"
     by_view = {image.view: image.score for image in reading.images}
     assert reading.left.malignant == pytest.approx(np.mean([by_view[v].malignant for v in Side.LEFT.views]))
@@ -134,7 +139,7 @@ def test_all_images_of_a_view_are_used(weights) -> None:
     arrays = draw_arrays()
     extra = draw_breast(99)
     for wiring in ("view-wise", "image-wise", "joint"):
-        screener = Screener.load(weights[wiring], jitter=0)
+        screener = load_screener(weights[wiring], jitter=0)
         both = screener.read(Exam.from_arrays({**arrays, "L-CC": [arrays["L-CC"], extra]}, spacing_mm=SPACING_MM))
         first = screener.read(Exam.from_arrays(arrays, spacing_mm=SPACING_MM))
         second = screener.read(Exam.from_arrays({**arrays, "L-CC": extra}, spacing_mm=SPACING_MM))
@@ -145,28 +150,28 @@ def test_all_images_of_a_view_are_used(weights) -> None:
 def test_random_pick_draws_one_image_per_window_and_the_first_without_jitter(weights) -> None:
     arrays = draw_arrays()
     pair = Exam.from_arrays({**arrays, "L-CC": [arrays["L-CC"], draw_breast(99)]}, spacing_mm=SPACING_MM)
-    exact = Screener.load(weights["view-wise"], jitter=0, pick="random").read(pair)
-    first = Screener.load(weights["view-wise"], jitter=0).read(Exam.from_arrays(arrays, spacing_mm=SPACING_MM))
+    exact = load_screener(weights["view-wise"], jitter=0, pick="random").read(pair)
+    first = load_screener(weights["view-wise"], jitter=0).read(Exam.from_arrays(arrays, spacing_mm=SPACING_MM))
     assert scores(exact) == scores(first)
-    drawn = Screener.load(weights["view-wise"], jitter=6, pick="random").read(pair)
+    drawn = load_screener(weights["view-wise"], jitter=6, pick="random").read(pair)
     picked = [h.images[0] for h in drawn.heads if h.head == "CC" and h.finding == "benign" and h.side == "L"]
     assert len(picked) == 6
     assert set(picked) == {"L-CC#0", "L-CC#1"}
 
 
 def test_one_image_per_view_reads_the_same_whichever_way_images_are_picked(weights) -> None:
-    readings = [Screener.load(weights["view-wise"], jitter=3, pick=p).read(draw_exam()) for p in ("all", "random")]
+    readings = [load_screener(weights["view-wise"], jitter=3, pick=p).read(draw_exam()) for p in ("all", "random")]
     assert scores(readings[0]) == scores(readings[1])
 
 
 def test_an_ensemble_is_the_mean_of_its_members(weights) -> None:
     exam = draw_exam()
-    a, b = (scores(Screener.load(weights[w], jitter=2).read(exam)) for w in ("view-wise", "other"))
-    both = Screener.load([weights["view-wise"], weights["other"]], jitter=2).read(exam)
+    a, b = (scores(load_screener(weights[w], jitter=2).read(exam)) for w in ("view-wise", "other"))
+    both = load_screener([weights["view-wise"], weights["other"]], jitter=2).read(exam)
     assert scores(both) == pytest.approx(np.mean([a, b], axis=0))
     assert both.left.benign_sd_members == pytest.approx(abs(a[0] - b[0]) / 2)
     assert both.members == 2
-    mixed = Screener.load([weights["view-wise"], weights["heatmaps"]], jitter=2).read(exam)
+    mixed = load_screener([weights["view-wise"], weights["heatmaps"]], jitter=2).read(exam)
     assert set(mixed.heatmaps) == set(View)
 
 
@@ -177,9 +182,9 @@ def test_members_that_see_the_same_crop_share_its_windows_and_heatmaps(weights, 
     monkeypatch.setattr(screen, "cut_input", lambda *a, **k: cut.append(1) or cut_input(*a, **k))
     monkeypatch.setattr(screen, "slide_patches", lambda *a, **k: patched.append(1) or slide(*a, **k))
     members = [weights["heatmaps"], weights["view-wise"], weights["image-wise"], weights["heatmaps"]]
-    reading = Screener.load(members, jitter=3).read(exam)
+    reading = load_screener(members, jitter=3).read(exam)
     assert (len(cut), len(patched)) == (3 * 4, 1)
-    alone = Screener.load(weights["image-wise"], jitter=3).read(exam)
+    alone = load_screener(weights["image-wise"], jitter=3).read(exam)
     own = [head.p for head in reading.heads if head.member == 2]
     assert own == pytest.approx([head.p for head in alone.heads], abs=1e-6)
     assert [head.member for head in reading.heads] == sorted(head.member for head in reading.heads)
@@ -187,7 +192,7 @@ def test_members_that_see_the_same_crop_share_its_windows_and_heatmaps(weights, 
 
 def test_one_screener_in_two_threads_reads_as_in_one(weights) -> None:
     exams = [draw_exam(1), draw_exam(2)]
-    screener = Screener.load(weights["heatmaps"], jitter=2)
+    screener = load_screener(weights["heatmaps"], jitter=2)
     expected = [scores(screener.read(exam)) for exam in exams]
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(screener.read, exams * 4))
@@ -195,7 +200,7 @@ def test_one_screener_in_two_threads_reads_as_in_one(weights) -> None:
 
 
 def test_an_exam_prepared_before_its_turn_reads_the_same(weights) -> None:
-    screener = Screener.load([weights["heatmaps"], weights["joint"]], jitter=2)
+    screener = load_screener([weights["heatmaps"], weights["joint"]], jitter=2)
     plain = screener.read(draw_exam())
     assert scores(screener.read(draw_exam(), screener.prepare(draw_exam()))) == scores(plain)
     assert plain.seconds["crop"] > 0
@@ -203,17 +208,17 @@ def test_an_exam_prepared_before_its_turn_reads_the_same(weights) -> None:
 
 def test_a_reading_does_not_depend_on_its_neighbours_unless_asked(weights) -> None:
     exams = [draw_exam(1), draw_exam(2)]
-    alone = [Screener.load(weights["heatmaps"], jitter=2).read(exam) for exam in exams]
-    screener = Screener.load(weights["heatmaps"], jitter=2)
+    alone = [load_screener(weights["heatmaps"], jitter=2).read(exam) for exam in exams]
+    screener = load_screener(weights["heatmaps"], jitter=2)
     assert [scores(screener.read(exam)) for exam in exams] == [scores(r) for r in alone]
-    stream = Screener.load(weights["heatmaps"], jitter=2, rng="upstream")
+    stream = load_screener(weights["heatmaps"], jitter=2, rng="upstream")
     first, second = (stream.read(exam) for exam in exams)
     assert scores(first) == scores(alone[0])
     assert scores(second) != scores(alone[1])
 
 
 def test_the_seed_decides_the_windows(weights) -> None:
-    seeds = [scores(Screener.load(weights["view-wise"], jitter=2, seed=s).read(draw_exam())) for s in (0, 0, 1)]
+    seeds = [scores(load_screener(weights["view-wise"], jitter=2, seed=s).read(draw_exam())) for s in (0, 0, 1)]
     assert seeds[0] == seeds[1] != seeds[2]
 
 
@@ -233,7 +238,7 @@ def test_the_patch_batch_does_not_change_the_heatmap(weights, monkeypatch) -> No
 def test_images_of_another_pixel_size_are_resampled_and_marked(weights) -> None:
     exam = draw_exam()
     coarse = Exam.from_arrays({m.view.value: m.pixels[::2, ::2].copy() for m in exam.mammograms}, spacing_mm=1.3)
-    reading = Screener.load(weights["heatmaps"], jitter=0).read(coarse)
+    reading = load_screener(weights["heatmaps"], jitter=0).read(coarse)
     assert any("1.3 mm is outside the 0.28-1.12 mm" in mark for mark in reading.marks)
     image = reading.images[0]
     assert image.frame.resampled
@@ -241,13 +246,13 @@ def test_images_of_another_pixel_size_are_resampled_and_marked(weights) -> None:
     assert image.frame.working_shape == (round(208 * 1.3 / SPACING_MM), round(160 * 1.3 / SPACING_MM))
     unknown = Exam.from_arrays({m.view.value: m.pixels for m in exam.mammograms})
     with pytest.raises(ExamError, match="--spacing-mm"):
-        Screener.load(weights["heatmaps"], jitter=0).read(unknown)
+        load_screener(weights["heatmaps"], jitter=0).read(unknown)
 
 
 def test_pixels_of_another_grey_scale_than_in_training_mark_every_reading(weights) -> None:
     exam = draw_exam()
     shown = [dataclasses.replace(m, pixel_mode="presentation") for m in exam.mammograms]
-    reading = Screener.load(weights["view-wise"], jitter=0).read(dataclasses.replace(exam, mammograms=tuple(shown)))
+    reading = load_screener(weights["view-wise"], jitter=0).read(dataclasses.replace(exam, mammograms=tuple(shown)))
     assert "pixels: presentation; view-wise was trained on stored" in reading.marks
 
 
@@ -268,7 +273,7 @@ def test_a_calibration_in_the_card_leaves_raw_scores_and_their_hash_as_they_are(
 
 
 def test_an_all_black_image_and_one_without_a_breast_are_refused_by_name(weights) -> None:
-    screener = Screener.load(weights["view-wise"], jitter=0)
+    screener = load_screener(weights["view-wise"], jitter=0)
     for pixels in (np.zeros(SHAPE, np.uint16), np.eye(*SHAPE, dtype=np.uint16)):
         with pytest.raises(ExamError, match="R-CC R-CC: no breast found"):
             screener.read(Exam.from_arrays({**draw_arrays(), "R-CC": pixels}, spacing_mm=SPACING_MM))
@@ -279,23 +284,23 @@ def test_a_breast_smaller_than_a_patch_is_refused_by_the_heatmaps_only(weights) 
     tiny[:, :28] = 9000
     exam = Exam.from_arrays({**draw_arrays(), "L-MLO": tiny}, spacing_mm=SPACING_MM)
     with pytest.raises(ExamError, match="L-MLO L-MLO: the breast is smaller than a patch: 31 pixels"):
-        Screener.load(weights["heatmaps"], jitter=0).read(exam)
-    assert Screener.load(weights["view-wise"], jitter=0).read(exam).left is not None
+        load_screener(weights["heatmaps"], jitter=0).read(exam)
+    assert load_screener(weights["view-wise"], jitter=0).read(exam).left is not None
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_that_was_asked_for_and_is_absent_is_an_error(weights) -> None:
     with pytest.raises(SetupError, match="found 0 usable GPUs"):
-        Screener.load(weights["view-wise"], device="cuda")
+        load_screener(weights["view-wise"], device="cuda")
 
 
 def test_wrong_setups_are_refused(weights, tmp_path) -> None:
     with pytest.raises(SetupError, match="jitter is -1"):
-        Screener.load(weights["view-wise"], jitter=-1)
+        load_screener(weights["view-wise"], jitter=-1)
     with pytest.raises(SetupError, match="different units"):
-        Screener.load([weights["view-wise"], weights["single-image"]])
+        load_screener([weights["view-wise"], weights["single-image"]])
     with pytest.raises(SetupError, match="unknown; need auto, cpu or cuda"):
-        Screener.load(weights["view-wise"], device="abacus")
+        load_screener(weights["view-wise"], device="abacus")
 
 
 def test_the_frame_leads_back_to_the_file() -> None:
@@ -321,9 +326,9 @@ def test_arrays_need_the_names_of_views_they_have() -> None:
 
 
 def test_the_upstream_stream_picks_images_as_upstream_does_unless_told_otherwise(weights) -> None:
-    assert Screener.load(weights["view-wise"], rng="upstream").pick == "random"
-    assert Screener.load(weights["view-wise"]).pick == "all"
-    assert Screener.load(weights["view-wise"], rng="upstream", pick="all").pick == "all"
+    assert load_screener(weights["view-wise"], rng="upstream").pick == "random"
+    assert load_screener(weights["view-wise"]).pick == "all"
+    assert load_screener(weights["view-wise"], rng="upstream", pick="all").pick == "all"
 
 
 def test_a_mammogram_checks_itself() -> None:
