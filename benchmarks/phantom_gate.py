@@ -25,7 +25,6 @@ Exit status 1 if an AUC leaves its limits. With --cache, an interrupted run goes
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -46,13 +45,14 @@ from numpy.typing import NDArray
 
 from benchmarks.phantom_nuisance import Columns, Floats, code_columns, list_columns, train_models
 from benchmarks.phantom_observers import Nuisance, Record, list_setup, measure_exam
-from benchmarks.phantom_views import digest_sources, tell_command
+from benchmarks.phantom_result import find_result, make_parser
+from benchmarks.phantom_views import digest_sources
 from fourview.evaluate import Estimate, auc
 from fourview.phantom import Recipe, load_recipe, plan_exam
 from fourview.phantom.recipe import DIFFICULTIES, GENERATOR
-from fourview.whole_files import write_whole
 
-STORED = Path(__file__).parent / "results" / "phantom_gate.json"
+NAME = "phantom_gate"
+STORED = Path(__file__).parent / "results" / f"{NAME}.json"
 RECIPE, MAIN = "enriched", "medium"
 SEED, SCALE = 0, 0.1
 EXAMS, PLANS, OTHER_EXAMS = 3000, 24000, 250
@@ -337,24 +337,19 @@ def _complain(result: dict[str, Any]) -> Iterable[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.phantom_gate", description="Does anything trivial tell?"
-    )
+    parser = make_parser(NAME, "Does anything trivial tell?", seed=SEED, jobs=1)
     parser.add_argument("--exams", type=int, default=EXAMS, help="drawn in full, at medium difficulty")
     parser.add_argument("--plans", type=int, default=PLANS, help="planned exams, of whose rest cancers are drawn too")
     parser.add_argument("--other-exams", type=int, default=OTHER_EXAMS, help="drawn in full, at easy and at hard")
     parser.add_argument("--scale", type=float, default=SCALE, help="of the images")
-    parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--cache", type=Path, help="folder where measurements of exams are kept")
-    parser.add_argument("--out", type=Path, help="JSON to write")
-    parser.add_argument("--show", action="store_true", help="only print the stored result")
     given = parser.parse_args()
-    if given.show:
-        result = json.loads(STORED.read_text())
-    else:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
-        result = run_gate(
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    result = find_result(
+        given,
+        NAME,
+        STORED,
+        lambda: run_gate(
             exams=given.exams,
             plans=given.plans,
             other_exams=given.other_exams,
@@ -362,10 +357,8 @@ def main() -> None:
             scale=given.scale,
             jobs=given.jobs,
             cache=given.cache,
-        )
-        result = {"command": tell_command("phantom_gate"), **result}
-        if given.out is not None:
-            write_whole(given.out, json.dumps(result, indent=1) + "\n")
+        ),
+    )
     for level in ("nuisance", "lesion", "breast"):
         sys.stdout.write(f"{gate_table(result, level)}\n\n")
     sys.stdout.write("single features farthest from a half:\n")

@@ -16,8 +16,6 @@ views of masses the mass is brighter than its ring. Exit status 1 if not.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -29,14 +27,15 @@ import cv2
 import numpy as np
 
 from benchmarks.phantom_observers import ring_contrast
-from benchmarks.phantom_views import Mask, Seen, see, tell_command
+from benchmarks.phantom_result import find_result, make_parser
+from benchmarks.phantom_views import Mask, Seen, see
 from fourview.exam import Side
 from fourview.phantom import load_recipe, plan_exam
 from fourview.phantom.draw import draw_planned
 from fourview.phantom.recipe import GENERATOR
-from fourview.whole_files import write_whole
 
-STORED = Path(__file__).parent / "results" / "phantom_geometry.json"
+NAME = "phantom_geometry"
+STORED = Path(__file__).parent / "results" / f"{NAME}.json"
 RECIPE = "enriched"
 FINDINGS, SCALE, SEED = 200, 0.25, 0
 TOLERANCE_MM = 5.0
@@ -150,28 +149,22 @@ def geometry_table(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.phantom_geometry", description="Do the views agree?")
+    parser = make_parser(NAME, "Do the views agree?", seed=SEED, jobs=1)
     parser.add_argument("--findings", type=int, default=FINDINGS)
     parser.add_argument("--scale", type=float, default=SCALE)
-    parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--out", type=Path, help="JSON to write")
-    parser.add_argument("--show", action="store_true", help="only print the stored result")
     given = parser.parse_args()
-    if given.show:
-        result = json.loads(STORED.read_text())
-    else:
-        rows = collect(findings=given.findings, scale=given.scale, seed=given.seed, jobs=given.jobs)
-        result = {
-            "command": tell_command("phantom_geometry"),
+    result = find_result(
+        given,
+        NAME,
+        STORED,
+        lambda: {
             "recipe": RECIPE,
             "hash": load_recipe(RECIPE).hash,
             "generator": GENERATOR,
             "scale": given.scale,
-            **judge(rows),
-        }
-        if given.out is not None:
-            write_whole(given.out, json.dumps(result, indent=1) + "\n")
+            **judge(collect(findings=given.findings, scale=given.scale, seed=given.seed, jobs=given.jobs)),
+        },
+    )
     sys.stdout.write(f"{geometry_table(result)}\n\n")
     for row in result["worst"]:
         sys.stdout.write(f"  {row}\n")

@@ -171,6 +171,22 @@ def _numbers(estimate: Estimate) -> dict[str, Any]:
     return {"value": round(estimate.value, 4), "low": low, "high": high, "method": estimate.method}
 
 
+def summarise_for_card(result: dict[str, Any]) -> dict[str, Any]:
+    """What ships as src/fourview/phantom/recipes/likeness.json and `fourview phantom card` prints."""
+    samples = [
+        {
+            "name": c["name"],
+            "real_exams": c["real"]["exams"],
+            "phantom_exams": c["phantoms"]["exams"],
+            "auc": c["aucs"]["all"]["value"],
+            "low": c["aucs"]["all"]["low"],
+            "high": c["aucs"]["all"]["high"],
+        }
+        for c in result["comparisons"]
+    ]
+    return {"generator": result["generator"], "samples": samples}
+
+
 def likeness_table(result: dict[str, Any]) -> str:
     """Markdown: a row per collection."""
     lines = [

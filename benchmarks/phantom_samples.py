@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def draw_samples(*, film: bool, exams: int, seed: int = 0, jobs: int = 1, views:
     work = partial(draw_sample, film=film, seed=seed, views=views)
     if jobs == 1:
         return [sample for own in map(work, range(exams)) for sample in own]
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:  # OpenCV has threads by now
         return [sample for own in pool.map(work, range(exams)) for sample in own]
 
 

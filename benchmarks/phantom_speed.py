@@ -13,9 +13,7 @@ Required: 2 exams/s at scale 0.25 and 0.1 at scale 1 with two processes, under 2
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
 import multiprocessing
 import os
 import platform
@@ -30,13 +28,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.phantom_views import tell_command
+from benchmarks.phantom_result import find_result, make_parser
 from fourview.phantom import load_recipe, plan_exam
 from fourview.phantom.draw import draw_planned
 from fourview.phantom.recipe import GENERATOR
-from fourview.whole_files import write_whole
 
-STORED = Path(__file__).parent / "results" / "phantom_speed.json"
+NAME = "phantom_speed"
+STORED = Path(__file__).parent / "results" / f"{NAME}.json"
 RECIPE, SEED = "enriched", 0
 JOBS, EXAMS, FULL_SIZE_EXAMS = 2, 40, 6
 REQUIRED = {0.25: 2.0, 1.0: 0.1}  # scale -> exams per second
@@ -136,23 +134,14 @@ def speed_table(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.phantom_speed", description="How fast are they drawn?")
-    parser.add_argument("--jobs", type=int, default=JOBS, help="processes")
+    parser = make_parser(NAME, "How fast are they drawn?", seed=None, jobs=JOBS)
     parser.add_argument("--exams", type=int, default=EXAMS, help="at scale 0.25")
     parser.add_argument("--full-size-exams", type=int, default=FULL_SIZE_EXAMS, help="at scale 1")
-    parser.add_argument("--out", type=Path, help="JSON to write")
-    parser.add_argument("--show", action="store_true", help="only print the stored result")
     given = parser.parse_args()
-    if given.show:
-        result = json.loads(STORED.read_text())
-    else:
-        os.environ["OMP_NUM_THREADS"] = "1"
-        result = {
-            "command": tell_command("phantom_speed"),
-            **measure(jobs=given.jobs, exams=given.exams, full_size=given.full_size_exams),
-        }
-        if given.out is not None:
-            write_whole(given.out, json.dumps(result, indent=1) + "\n")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    result = find_result(
+        given, NAME, STORED, lambda: measure(jobs=given.jobs, exams=given.exams, full_size=given.full_size_exams)
+    )
     sys.stdout.write(f"{speed_table(result)}\n")
     raise SystemExit(0 if result["passes"] else 1)
 

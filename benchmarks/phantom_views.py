@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -99,15 +97,3 @@ def digest_sources() -> str:
     for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".toml")):
         found.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
     return found.hexdigest()
-
-
-def tell_command(module: str) -> str:
-    """The command that was given, without where it wrote."""
-    words = iter(sys.argv[1:])
-    kept = []
-    for word in words:
-        if word in ("--out", "--cache"):
-            next(words)
-        else:
-            kept.append(word)
-    return shlex.join(["python", "-m", f"benchmarks.{module}", *kept])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from benchmarks import phantom_gate, phantom_geometry, phantom_likeness, phantom_speed
+from benchmarks import phantom_gate, phantom_geometry, phantom_likeness, phantom_log_odds, phantom_result, phantom_speed
 from benchmarks.phantom_features import FREQUENCIES, PIXEL_MM, fit_slope, measure, measure_spectrum
 from benchmarks.phantom_gate import gate_table, judge_nuisance, judge_observers, judge_plans, run_gate
 from benchmarks.phantom_observers import find_blobs, list_setup, measure_exam, ring_contrast, watch_lesion
@@ -18,7 +20,11 @@ from benchmarks.phantom_views import Seen, find_breast, see
 
 from fourview.exam import SetupError, View
 from fourview.phantom import load_recipe, plan_exam
+from fourview.phantom.chances import find_chances
 from fourview.phantom.draw import draw_planned
+from fourview.phantom.recipe import GENERATOR
+from fourview.phantom.recipe_card import read_likeness
+from fourview.phantom.signs import SIGNS
 
 DOCS = Path(__file__).parents[1] / "docs" / "phantoms.md"
 RESULTS = Path(phantom_gate.__file__).parent / "results"
@@ -243,6 +249,67 @@ def test_two_processes_draw_what_one_draws() -> None:
     assert all(row["exams_per_second"] > 0 and row["peak_memory_mb"] < 2000 for row in result["rows"])
 
 
+# the command line that they share
+
+
+def test_a_result_is_measured_and_stored_or_shown(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "stored.json"
+    words = ["--seed", "3", "--out", str(path)]
+    monkeypatch.setattr(sys, "argv", ["phantom_gate.py", *words])
+    parser = phantom_result.make_parser("phantom_gate", "It tells.", seed=0, jobs=2)
+    measured = phantom_result.find_result(parser.parse_args(words), "phantom_gate", path, lambda: {"value": 1})
+    assert measured == {"command": "python -m benchmarks.phantom_gate --seed 3", "value": 1}
+    assert phantom_result.find_result(parser.parse_args(["--show"]), "phantom_gate", path, lambda: {}) == measured
+    assert phantom_result.make_parser("phantom_speed", "", seed=None, jobs=None).parse_args([]).out is None
+
+
+# log-odds
+
+
+def test_twenty_thousand_findings_of_the_whole_population_show_the_planted_log_odds() -> None:
+    result = phantom_log_odds.recover(load_recipe("enriched"), findings=20_000, seed=7)
+    assert result["findings"] == 20_000
+    assert result["slope"] == pytest.approx(1, abs=0.1)
+    assert 1.96 * result["slope_se"] < 0.1  # so many findings can tell
+    assert result["p"] > phantom_log_odds.P_LEAST
+    assert result["coefficients_compared"] >= 15
+    assert result["sharp_within"] == result["sharp"] >= 2
+
+
+def test_a_label_that_forgets_part_of_its_words_is_found_out(monkeypatch) -> None:
+    recipe = load_recipe("enriched")
+    planted = phantom_log_odds.list_planted(recipe)
+    weaker = {name: 0.8 * value if name[0] in ("margin", "shape") else value for name, value in planted.items()}
+    monkeypatch.setattr(phantom_log_odds, "list_planted", lambda recipe: weaker)
+    result = phantom_log_odds.recover(recipe, findings=20_000, seed=7)
+    assert result["p"] < phantom_log_odds.P_LEAST
+    assert not result["passes"]
+
+
+def test_planted_are_the_differences_of_the_logits_that_labels_are_drawn_with() -> None:
+    for recipe in (load_recipe("enriched", difficulty="easy"), load_recipe("screening", difficulty="hard")):
+        planted = phantom_log_odds.list_planted(recipe)
+        middle = find_chances(recipe).middle_age
+        for index in range(60):
+            plan = plan_exam(phantom_log_odds.raise_biopsies(recipe), seed=1, index=index)
+            for finding in plan.findings:
+                if finding.biopsied and finding.visible:
+                    words = [getattr(finding, axis) for axis in SIGNS[finding.kind].axes]
+                    names = phantom_log_odds.name_terms((finding.kind, *words, plan.age))
+                    logit = planted["kind", "mass"] + sum(planted[name] for name in names)
+                    logit += planted["age", "per ten years"] * (plan.age - middle) / 10
+                    assert 1 / (1 + np.exp(-logit)) == pytest.approx(finding.p_malignant, rel=1e-6)
+
+
+def test_a_regression_of_a_two_by_two_table_gives_its_odds_ratio() -> None:
+    x = np.array([[1.0, 0.0], [1.0, 1.0]])
+    beta, covariance = phantom_log_odds.fit_logistic(x, np.array([[30.0, 10.0], [20.0, 40.0]]))
+    assert beta == pytest.approx([np.log(1 / 3), np.log(6)])
+    assert covariance[1, 1] == pytest.approx(1 / 30 + 1 / 10 + 1 / 20 + 1 / 40)
+    with pytest.raises(SetupError, match="too few for 2 coefficients"):
+        phantom_log_odds.fit_logistic(np.ones((2, 2)), np.ones((2, 2)))
+
+
 # likeness
 
 
@@ -331,11 +398,28 @@ def test_the_stored_geometry_and_speed_pass_for_the_recipe_that_ships() -> None:
     assert stored("geometry")["findings"] >= 200
 
 
+def test_the_stored_log_odds_are_those_of_the_recipes_that_ship() -> None:
+    result = stored("log_odds")
+    assert result["passes"]
+    medium = next(row for row in result["rows"] if row["difficulty"] == "medium" and row["findings"] == 20_000)
+    again = phantom_log_odds.recover(load_recipe("enriched"), findings=20_000)
+    assert medium["slope"] == pytest.approx(again["slope"], abs=1e-3)
+    for name in ("malignant", "used", "sharp", "sharp_within", "within", "coefficients_compared"):
+        assert medium[name] == again[name], name
+
+
 def test_the_stored_likeness_holds_numbers_and_no_pictures() -> None:
     result = stored("likeness")
     assert result["hash"] == load_recipe("enriched").hash
     assert "base64" not in json.dumps(result)
     assert len(json.dumps(result)) < 40_000
+
+
+def test_the_card_prints_the_stored_likeness() -> None:
+    shipped = json.loads((files("fourview.phantom") / "recipes/likeness.json").read_text())
+    assert shipped == phantom_likeness.summarise_for_card(stored("likeness"))
+    assert shipped["generator"] == GENERATOR, "drawing has changed: measure the likeness again"
+    assert read_likeness() == shipped["samples"]
 
 
 def test_the_tables_in_the_docs_are_the_stored_ones() -> None:
@@ -344,5 +428,6 @@ def test_the_tables_in_the_docs_are_the_stored_ones() -> None:
         assert gate_table(stored("gate"), level) in text
     assert phantom_geometry.geometry_table(stored("geometry")) in text
     assert phantom_speed.speed_table(stored("speed")) in text
+    assert phantom_log_odds.log_odds_table(stored("log_odds")) in text
     assert phantom_likeness.likeness_table(stored("likeness")) in text
     assert phantom_likeness.family_table(stored("likeness")) in text

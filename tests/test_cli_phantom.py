@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from fourview.datasets import DATASETS
 from fourview.exam import SetupError
 from fourview.phantom import load_recipe
 from fourview.phantom.recipe import parse_recipe
+from fourview.store.manifest import FORMAT
 from fourview.store.store import Store
 
 Run = Callable[..., Result]
@@ -91,6 +93,7 @@ def test_an_edited_recipe_draws_its_own_population(run: Run, tmp_path: Path) -> 
 
 def test_the_card_names_hash_ceilings_and_how_often_everything_is(run: Run) -> None:
     said = flat(run("phantom", "card", "--difficulty", "hard").stdout)
+    assert "Real images told from phantoms" in said
     assert load_recipe("screening", difficulty="hard").hash in said
     for text in ("lesion malignant vs benign", "breasts malignant", "density d", "standard error", "Synthetic"):
         assert text in said
@@ -146,6 +149,44 @@ def test_a_store_that_was_interrupted_is_gone_on_with(run: Run, tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
     finished = run(*store, "--resume")
     assert "finished store" in str(finished.exception)
+
+
+def test_a_store_that_was_killed_while_its_truth_was_moved_in_is_gone_on_with(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ("phantom", "--format", "store", "--exams", 1, *SMALL, "--out")
+    assert run(*store, tmp_path / "whole").exit_code == 0
+    move = shutil.move
+
+    def killed_after_the_first(source: Path, target: Path) -> None:
+        if source.name != "truth":
+            raise KeyboardInterrupt
+        move(source, target)
+
+    monkeypatch.setattr(shutil, "move", killed_after_the_first)
+    assert run(*store, tmp_path / "store").exit_code == 130
+    monkeypatch.undo()
+    result = run(*store, tmp_path / "store", "--resume")
+    assert result.exit_code == 0, result.output
+    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
+def test_nothing_is_drawn_for_a_store_in_a_folder_of_something_else(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters/to_ann.txt").write_text("Dear Ann")
+    result = run("phantom", "--format", "store", "--out", tmp_path / "letters", "--resume", *SMALL)
+    assert isinstance(result.exception, SetupError)
+    assert "no store" in str(result.exception)
+    (tmp_path / "letters/store.json").write_text(json.dumps({"format": FORMAT, "dataset": "inbreast"}))
+    result = run("phantom", "--format", "store", "--out", tmp_path / "letters", "--resume", *SMALL)
+    assert "holds the set 'inbreast', not 'phantom'" in str(result.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["letters"]
+
+
+def test_options_that_would_be_ignored_are_refused(run: Run) -> None:
+    result = run("phantom", "--recipe", "enriched", "show", 0)
+    assert isinstance(result.exception, SetupError)
+    assert "phantom show: found options before its name (recipe); need them after it" in str(result.exception)
 
 
 @pytest.fixture(scope="module")

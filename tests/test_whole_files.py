@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from fourview.whole_files import remove_parts, whole_folder, write_whole
+from fourview.exam import SetupError
+from fourview.whole_files import remove_parts, whole_folder, write_whole, writing_to
 
 
 def test_two_writers_of_one_file_do_not_write_into_each_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,3 +96,13 @@ def test_what_killed_writers_left_is_removed_all_of_it_or_of_one_name(tmp_path: 
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names[1:], ".exam.0123abcd.part"])
     remove_parts(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".kept", "mine.part"]
+
+
+def test_what_goes_wrong_with_an_output_is_a_wrong_set_up(tmp_path: Path) -> None:
+    with (
+        pytest.raises(SetupError, match=r"out: No such file or directory; make room .* with --resume"),
+        writing_to(tmp_path / "out"),
+    ):
+        (tmp_path / "out" / "table.csv").write_text("")
+    with pytest.raises(ZeroDivisionError), writing_to(tmp_path):
+        _ = 1 / 0

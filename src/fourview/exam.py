@@ -25,6 +25,7 @@ PixelMode = Literal["stored", "presentation", "file"]
 Precision = Literal["fp32", "bf16"]
 Finding = Literal["benign", "malignant"]
 FINDINGS: tuple[Finding, ...] = ("benign", "malignant")
+_PHANTOM = ("origin", "a phantom that fourview drew: nobody was imaged")
 
 
 class ExamError(Exception):
@@ -99,6 +100,11 @@ class Decision:
     value: str
     source: str  # the tag, the pixels, the option that decided
 
+    @classmethod
+    def phantom(cls, source: str) -> Decision:
+        """That the image is a phantom: a mark that fourview's own files carry says so."""
+        return cls(*_PHANTOM, source)
+
 
 @dataclass(frozen=True, eq=False)
 class Mammogram:
@@ -128,6 +134,11 @@ class Mammogram:
             )
         if self.spacing_mm is not None and not 0 < self.spacing_mm < 10:
             raise ExamError(f"{self.view} {self.name}: pixel spacing {self.spacing_mm} mm, need 0 to 10 mm")
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether fourview drew it; decided once, by the reader, and recorded in `decisions`."""
+        return any((decision.topic, decision.value) == _PHANTOM for decision in self.decisions)
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,7 @@ from fourview.engine import Engine, ReadColumn, ReadPatches, choose_engine, desc
 from fourview.exam import (
     FINDINGS,
     Exam,
+    ExamError,
     Finding,
     HeadScore,
     Heatmap,
@@ -41,8 +42,8 @@ from fourview.networks.exam import WiredNetwork
 from fourview.prepare import Prepared, PreparedExam, mark_images, prepare_exam
 from fourview.score import mean_score
 from fourview.weights.card import Card
+from fourview.weights.ensemble import resolve_members
 from fourview.weights.folder import Weights, load_weights
-from fourview.weights.home import resolve
 from fourview.window import Placement, cut_input
 
 Array = NDArray[np.float32]
@@ -89,6 +90,8 @@ class Screener:
             "upstream": one stream runs over all exams in the order that they are read
     pick    images of a view that has several: "all" are used; "random" draws one per jittered window, as upstream.
             None: all, or random with rng "upstream", whose stream would be another one otherwise
+    allow_phantom_weights  also read mammograms that are no phantoms with weights that were trained on phantoms only;
+            without it such an exam is an ExamError. Their readings say "not for real images" either way
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Screener:
         seed: int = 0,
         rng: RngScope = "exam",
         pick: Pick | None = None,
+        allow_phantom_weights: bool = False,
     ) -> None:
         if jitter < 0:
             raise SetupError(f"jitter is {jitter}; need 0 (one exact window) or more")
@@ -112,6 +116,7 @@ class Screener:
         self.members = tuple(self._member(w) for w in weights)
         self.jitter, self.seed, self.rng = jitter, seed, rng
         self.pick: Pick = pick or ("random" if rng == "upstream" else "all")
+        self.allow_phantom_weights = allow_phantom_weights
         self._restart_streams()
 
     @classmethod
@@ -126,12 +131,21 @@ class Screener:
         seed: int = 0,
         rng: RngScope = "exam",
         pick: Pick | None = None,
+        allow_phantom_weights: bool = False,
     ) -> Screener:
         """A screener from weights folders or known names; several are an ensemble. Raises SetupError."""
         several = [folders] if isinstance(folders, str | Path) else list(folders)
-        weights = [load_weights(resolve(str(folder))) for folder in several]
+        weights = [load_weights(member) for folder in several for member in resolve_members(str(folder))]
         return cls(
-            weights, engine=engine, device=device, precision=precision, jitter=jitter, seed=seed, rng=rng, pick=pick
+            weights,
+            engine=engine,
+            device=device,
+            precision=precision,
+            jitter=jitter,
+            seed=seed,
+            rng=rng,
+            pick=pick,
+            allow_phantom_weights=allow_phantom_weights,
         )
 
     def _member(self, weights: Weights) -> Member:
@@ -188,14 +202,34 @@ class Screener:
             False: "untrained weights, the numbers mean nothing",
             None: "weights of unknown origin, nobody can tell what they were trained on",
         }
-        return tuple(
+        marks = [
             f"{member.card.name}: {texts[member.card.training.trained]}"
             for member in self.members
             if member.card.training.trained is not True
-        )
+        ]
+        if self._of_phantoms:
+            marks.append(f"not for real images: trained on phantoms only ({', '.join(self._of_phantoms)})")
+        return tuple(dict.fromkeys(marks))
+
+    @property
+    def _of_phantoms(self) -> tuple[str, ...]:
+        """The members that have seen nothing but phantoms."""
+        return tuple(dict.fromkeys(m.card.name for m in self.members if m.card.training.phantoms_only))
+
+    def _check_origin(self, exam: Exam) -> None:
+        """Raises ExamError for mammograms that are no phantoms, where weights are for phantoms only."""
+        names = self._of_phantoms
+        real = [f"{m.view} {m.name}" for m in exam.mammograms if not m.is_phantom]
+        if names and real and not self.allow_phantom_weights:
+            raise ExamError(
+                f"{', '.join(real)}: found no mark of a phantom, and {', '.join(names)} was trained on phantoms only: "
+                "not for real images; need other weights (to look all the same: --allow-phantom-weights, in Python "
+                "allow_phantom_weights=True)"
+            )
 
     def prepare(self, exam: Exam) -> PreparedExam:
         """What can be done before an exam's turn, in any thread: crops and centres. Raises ExamError."""
+        self._check_origin(exam)
         return prepare_exam(exam, [(member.card, member.network) for member in self.members])
 
     def read(self, exam: Exam, prepared: PreparedExam | None = None) -> Reading:
@@ -205,6 +239,7 @@ class Screener:
 
         One exam at a time: a call from a second thread waits.
         """
+        self._check_origin(exam)
         with self._one_at_a_time:
             return self._read(exam, prepared or self.prepare(exam))
 

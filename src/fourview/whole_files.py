@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fourview.exam import SetupError
+
 PART = ".part"  # suffix of everything that is not finished; the name also begins with a dot
 
 
@@ -55,6 +57,18 @@ def remove_parts(folder: Path, *, of: str | None = None) -> None:
             shutil.rmtree(part)
         else:
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_to(out: Path) -> Iterator[None]:
+    """An OSError of the block as a wrong set-up: no room, no permission. For runs that `--resume` goes on with."""
+    try:
+        yield
+    except OSError as error:
+        raise SetupError(
+            f"cannot write {out}: {error.strerror or error}; make room or fix it, then run the same command with "
+            "--resume"
+        ) from error
 
 
 def _name_part(path: Path) -> Path:

@@ -35,7 +35,7 @@ def test_breast_is_one_bright_piece_at_the_chest_wall_on_a_background_of_exactly
         assert image.faces == image.view.usual_direction
         breast = facing_right(image) > 0
         assert cv2.connectedComponents(breast.astype(np.uint8))[0] == 2
-        assert 0.12 < breast.mean() < 0.75
+        assert 0.07 < breast.mean() < 0.75
         rows = np.flatnonzero(breast.any(axis=1))
         assert breast[rows, 0].all()  # every row of breast begins at the chest wall
         assert not breast[:, -1].any()
@@ -56,7 +56,7 @@ def test_mlo_alone_shows_a_bright_pectoral_wedge_in_its_upper_chest_wall_corner(
         pixels = facing_right(draw(seed, scale=0.1, findings=(), density="a").images[VIEWS.index(view)])
         breast = pixels[pixels > 0]
         rows = np.flatnonzero((pixels > 0).any(axis=1))
-        corner = pixels[rows[0] : rows[0] + 20, :10]
+        corner = pixels[rows[0] + 14 : rows[0] + 34, :10]  # deeper than the bright zone below the skin
         ratios.append(corner[corner > 0].mean() / np.median(breast))
     assert (min(ratios) > 1.5) == (view.angle == "MLO")
 
@@ -166,9 +166,9 @@ def test_one_sided_exam_is_bright_on_that_side_only() -> None:
         assert [f.side for f in exam.findings] == [side]
         bright = {view.side: 0 for view in VIEWS}
         for image in exam.images:
-            bright[image.view.side] += int((image.pixels > 3200).sum())
+            bright[image.view.side] += int((image.pixels > 3000).sum())
         other = Side.RIGHT if side is Side.LEFT else Side.LEFT
-        assert bright[side] > 2000
+        assert bright[side] > 1500
         assert bright[side] > 20 * bright[other]
 
 

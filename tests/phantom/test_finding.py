@@ -11,7 +11,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from fourview.exam import SetupError, Side
-from fourview.phantom.finding import PhantomFinding, draw_distractor, draw_finding
+from fourview.phantom.distractor import draw_distractor
+from fourview.phantom.finding import PhantomFinding, draw_finding
 from fourview.phantom.ring import measure_ring_contrast
 from fourview.phantom.signs import KINDS, SIGNS, Kind
 from tests.phantom.flat_breast import ANGLES, draw_tissue, paint
@@ -20,7 +21,7 @@ from tests.phantom.flat_breast import ANGLES, draw_tissue, paint
 def every_sign() -> list[PhantomFinding]:
     """One finding for each pair of words that is ever drawn."""
     found = []
-    for n, (kind, own) in enumerate(SIGNS.kinds.items()):
+    for n, (kind, own) in enumerate(SIGNS.items()):
         for m, words in enumerate(own.counts):
             named = {axis: word for axis, word in zip(own.axes, words, strict=True) if word is not None}
             found.append(replace(PhantomFinding(Side.LEFT, kind, malignant=False, key=1000 * n + m), **named))

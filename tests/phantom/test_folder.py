@@ -18,8 +18,8 @@ from fourview.exam import SetupError, Side, View
 from fourview.ingest import find_exams, read_exam
 from fourview.phantom import draw_planned, exam_files, load_recipe, plan_exam, write_dicom
 from fourview.phantom.folder import draw_folder
-from fourview.phantom.recipe import Recipe, parse_recipe
-from fourview.phantom.recipe_text import format_recipe, read_recipe_file
+from fourview.phantom.recipe import Recipe, parse_recipe, read_recipe_file
+from fourview.phantom.recipe_text import format_recipe
 from fourview.phantom.truth import breast_rows
 
 ENRICHED = load_recipe("enriched")
@@ -181,6 +181,14 @@ def test_an_exam_that_lost_a_file_is_named(dicom: Path, tmp_path: Path) -> None:
         draw_folder(ENRICHED, tmp_path / "out", resume=True, **{**OPTIONS, "exams": 1})
 
 
+def test_a_folder_whose_phantom_json_was_edited_badly_is_refused(tmp_path: Path) -> None:
+    draw_folder(ENRICHED, tmp_path / "out", **{**OPTIONS, "exams": 1})
+    about = json.loads((tmp_path / "out/phantom.json").read_text())
+    (tmp_path / "out/phantom.json").write_text(json.dumps({**about, "exams": "one"}))
+    with pytest.raises(SetupError, match="found another format"):
+        draw_folder(ENRICHED, tmp_path / "out", resume=True, **OPTIONS)
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters/to_ann.txt").write_text("Dear Ann")
@@ -266,5 +274,5 @@ def test_the_file_of_a_recipe_comes_with_its_comments(tmp_path: Path) -> None:
     assert parse_recipe(text).hash == load_recipe("screening").hash
     (tmp_path / "mine.toml").write_text(text)
     assert read_recipe_file(tmp_path / "mine.toml") == text
-    with pytest.raises(SetupError, match="need screening, enriched or a TOML file"):
+    with pytest.raises(SetupError, match="need screening, enriched, training or a TOML file"):
         read_recipe_file("mine")

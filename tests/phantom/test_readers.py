@@ -27,8 +27,9 @@ from fourview.phantom.readers import (
     read_breasts,
 )
 from fourview.phantom.recipe import load_recipe
-from fourview.phantom.truth import breast_rows
+from fourview.phantom.truth import breast_rows, write_truth
 
+DOCS = Path(__file__).parents[2] / "docs" / "phantoms.md"
 Breasts = tuple[Mapping[str, Any], ...]
 
 
@@ -182,6 +183,16 @@ def test_the_study_tool_takes_the_table(tmp_path: Path) -> None:
     assert np.allclose(study.readers, readings.scores)
     assert study.keys[0] == f"{breasts[0]['exam']} {breasts[0]['side']}"
     assert ReaderStudy.read(path, cluster="patient").cluster_is == "patient"
+
+
+def test_the_example_of_the_docs_makes_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = load_recipe("enriched")
+    write_truth(tmp_path / "P/truth", recipe, [plan_exam(recipe, seed=0, index=index) for index in range(60)])
+    monkeypatch.chdir(tmp_path)
+    example = next(block for block in DOCS.read_text().split("```python\n") if "read_breasts" in block).split("```")[0]
+    exec(compile(example, "docs/phantoms.md", "exec"), {})
+    study = ReaderStudy.read(tmp_path / "study.csv", cluster="patient")
+    assert (study.n, len(study.reader_names)) == (120, 14)
 
 
 def test_probabilities_stand_for_categories() -> None:

@@ -88,16 +88,23 @@ def test_a_wrong_recipe_is_refused_by_key_and_value(old: str, new: str, key: str
 
 
 def test_an_unknown_name_or_difficulty_is_refused() -> None:
-    with pytest.raises(SetupError, match="screening, enriched"):
+    with pytest.raises(SetupError, match="screening, enriched, training"):
         load_recipe("no-such-recipe")
     with pytest.raises(SetupError, match=r"found 'brutal', need one of easy, medium, hard"):
         load_recipe("screening", difficulty="brutal")
 
 
+def test_a_recipe_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "picture.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SetupError, match=r"picture\.toml: cannot be read \(no text in UTF-8\); need screening"):
+        load_recipe(tmp_path / "picture.toml")
+    with pytest.raises(SetupError, match=r"cannot be read \(Is a directory\)"):
+        load_recipe(tmp_path)
+
+
 def test_built_in_recipes_differ_only_in_who_is_taken() -> None:
-    screening, enriched = (
-        tomllib.loads((files("fourview.phantom") / f"recipes/{n}.toml").read_text()) for n in BUILT_IN
-    )
-    for values in (screening, enriched):
-        del values["name"], values["women"]["rounds"], values["biopsies"]["exams"], values["biopsies"]["age_log_odds"]
-    assert screening == enriched
+    found = [tomllib.loads((files("fourview.phantom") / f"recipes/{n}.toml").read_text()) for n in BUILT_IN]
+    for values in found:
+        del values["name"], values["women"]["rounds"]
+        del values["biopsies"]["exams"], values["biopsies"]["age_log_odds"], values["biopsies"]["malignant"]
+    assert all(values == found[0] for values in found)

@@ -90,7 +90,7 @@ def test_nothing_is_drawn_before_it_is_asked_for() -> None:
 
 
 def test_the_example_of_the_docs_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    example = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[0]
     small = example.replace("n=100", "n=2").replace("scale=0.25", "scale=0.05")
     assert small != example
     exec(compile(small, str(PAGE), "exec"), {})

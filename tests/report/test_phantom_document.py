@@ -113,6 +113,17 @@ def test_base_is_the_same_for_all_findings_of_a_kind() -> None:
         assert max(bases) - min(bases) < 0.02
 
 
+def test_a_label_that_could_not_be_otherwise_is_explained_too() -> None:
+    level = RECIPE.level.model_copy(update={"occult_benign": 0.0})  # so that what is occult is malignant
+    sure = RECIPE.model_copy(update={"difficulties": RECIPE.difficulties.model_copy(update={"medium": level})})
+    plan = first(sure, lambda plan: any(f.biopsied and not f.visible for f in plan.findings))
+    why = explain_labels(sure, plan)
+    assert why is not None
+    occult = next(row for row in why.rows if row[2] == "occult: no words")
+    assert occult[-2:] == (1.0, "malignant")
+    assert float(str(occult[-3])) > 30
+
+
 def test_views_hang_with_the_right_breast_left_and_the_chest_walls_together() -> None:
     mirrored = first(
         RECIPE.model_copy(update={"name": "mirrored", "profiles": {"inspiration": 1.0}}),

@@ -144,3 +144,34 @@ def test_a_one_view_file_becomes_single_image_weights_for_that_view(key_weights,
     x = {"R-MLO": torch.randn(2, 1, 203, 203, generator=torch.Generator().manual_seed(0))}
     with torch.inference_mode():
         torch.testing.assert_close(one(x)["R-MLO"], four(x)["R-MLO"])
+
+
+def test_fp16_takes_half_the_room_and_is_loaded_as_float32_with_statistics_untouched(folder, tmp_path) -> None:
+    whole = load_weights(folder)
+    card = save_weights(
+        tmp_path / "half", whole.card, exam=whole.exam.state_dict(), patch=whole.patch.state_dict(), storage="fp16"
+    )
+    assert (load_card(folder).storage, card.storage, load_card(tmp_path / "half").storage) == ("fp32", "fp16", "fp16")
+    sizes = [(path / "network.safetensors").stat().st_size for path in (folder, tmp_path / "half")]
+    assert sizes[1] < 0.6 * sizes[0]
+    half = load_weights(tmp_path / "half")
+    for name, tensor in half.exam.state_dict().items():
+        before = whole.exam.state_dict()[name]
+        assert tensor.dtype == before.dtype
+        if tensor.ndim < 2:
+            torch.testing.assert_close(tensor, before, rtol=0, atol=0)
+        else:
+            torch.testing.assert_close(tensor, before.half().float(), rtol=0, atol=0)
+    again = save_weights(
+        tmp_path / "again", half.card, patch=half.patch.state_dict(), exam=half.exam.state_dict(), storage="fp16"
+    )
+    assert again.sha256 == card.sha256  # what was stored once is stored the same ever after
+
+
+def test_what_fp16_cannot_hold_is_refused(tmp_path) -> None:
+    card = untrained_card("large", heatmaps=False, scale=0.125)
+    state = build_exam(card.exam).state_dict()
+    state["head_layers.CC.fc1.weight"][0, 0] = 70_000
+    with pytest.raises(SetupError, match=r"head_layers.CC.fc1.weight: found values up to 70000, need at most 65504"):
+        save_weights(tmp_path / "large", card, exam=state, storage="fp16")
+    assert list(tmp_path.iterdir()) == []

@@ -4,11 +4,25 @@ from fourview.cli import (
     calibrate,
     data,
     evaluate,
+    heatmaps,
     phantom,
     readers,
     screen,
+    train,
     weights,
 )  # each adds its verbs, in this order
 from fourview.cli.app import app, main
 
-__all__ = ["app", "calibrate", "data", "evaluate", "main", "phantom", "readers", "screen", "weights"]
+__all__ = [
+    "app",
+    "calibrate",
+    "data",
+    "evaluate",
+    "heatmaps",
+    "main",
+    "phantom",
+    "readers",
+    "screen",
+    "train",
+    "weights",
+]

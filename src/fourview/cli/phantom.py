@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from fourview.cli.app import INTERRUPTED, app
-from fourview.cli.progress import asked_to_stop, shown_steps
+from fourview.cli.progress import Show, asked_to_stop, shown_steps
 from fourview.exam import SetupError
 
 if TYPE_CHECKING:
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from fourview.phantom.recipe import Recipe
 
 SYNTHETIC = "Synthetic: no person was imaged, and nothing on these images says anything about patients."
-_CROP_ITERATIONS, _CROP_BUFFER = 100, 50  # of `fourview data prepare`, at full size
 
 phantom_app = typer.Typer(invoke_without_command=True)
 app.add_typer(phantom_app, name="phantom")
 
 RecipeOption = Annotated[
-    str, typer.Option(metavar="NAME|TOML", help="screening, enriched, or a file (see `fourview phantom card --toml`).")
+    str,
+    typer.Option(
+        metavar="NAME|TOML", help="screening, enriched, training, or a file (`fourview phantom card --toml`)."
+    ),
 ]
 DifficultyOption = Annotated[
     Literal["easy", "medium", "hard"] | None, typer.Option(help="Instead of the one that the recipe names.")
@@ -63,6 +65,10 @@ def phantom(
     Any exam can be drawn alone: it depends on the recipe, the seed, its number and the scale.
     """
     if context.invoked_subcommand is not None:
+        sources = {name: context.get_parameter_source(name) for name in context.params}
+        if given := [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]:
+            verb = f"phantom {context.invoked_subcommand}"
+            raise SetupError(f"{verb}: found options before its name ({', '.join(given)}); need them after it")
         return
     if out is None:
         raise SetupError("phantom: found no --out; need a new or empty folder (fourview phantom --exams 10 --out OUT)")
@@ -110,7 +116,9 @@ def phantom_show(
 
 @phantom_app.command("card")
 def phantom_card(
-    recipe: Annotated[str, typer.Argument(metavar="[NAME|TOML]", help="screening, enriched, or a file.")] = "screening",
+    recipe: Annotated[
+        str, typer.Argument(metavar="[NAME|TOML]", help="screening, enriched, training, or a file.")
+    ] = "screening",
     *,
     difficulty: DifficultyOption = None,
     toml: Annotated[bool, typer.Option("--toml", help="Print the recipe itself, to be edited.")] = False,
@@ -118,9 +126,9 @@ def phantom_card(
     """What a recipe's population holds, how far the best reader could come in it, and its hash."""
     from rich.table import Table
 
-    from fourview.phantom.recipe import load_recipe
-    from fourview.phantom.recipe_card import find_card
-    from fourview.phantom.recipe_text import format_recipe, read_recipe_file
+    from fourview.phantom.recipe import load_recipe, read_recipe_file
+    from fourview.phantom.recipe_card import find_card, read_likeness
+    from fourview.phantom.recipe_text import format_recipe
     from fourview.terminal import open_console
 
     loaded = load_recipe(recipe, difficulty=difficulty)
@@ -144,6 +152,15 @@ def phantom_card(
     for what, found in card["frequencies"].items():
         often.add_row(what, f"{found['value']:.4g}", f"{found['se']:.2g}", f"{found['n']:,.0f}")
     console.print(often)
+    likeness = Table(title="Real images told from phantoms by a small classifier: AUC, by exam", title_justify="left")
+    for name in ("real sample", "AUC (95 %)", "real / drawn exams"):
+        likeness.add_column(name, justify="left" if name == "real sample" else "right")
+    for row in read_likeness():
+        interval = "no interval" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
+        exams = f"{row['real_exams']} / {row['phantom_exams']}"
+        likeness.add_row(row["name"], f"{row['auc']:.3f} ({interval})", exams)
+    if likeness.row_count:
+        console.print(likeness)
     console.print(f"[bold]{SYNTHETIC}[/]")
 
 
@@ -161,38 +178,29 @@ def _draw(recipe: Recipe, out: Path, **options: Any) -> PhantomFolder:
         return draw_folder(recipe, out, on_step=on_step, **options)
 
 
-def _draw_store(recipe: Recipe, out: Path, *, jobs: int, scale: float, resume: bool, **options: Any) -> PhantomFolder:
-    """Pictures beside `out`, which become a store and are removed; phantom.json, recipe.toml and truth/ go with it."""
-    from fourview.datasets import DATASETS
-    from fourview.phantom.folder import ABOUT_FILE, RECIPE_FILE, TRUTH
-    from fourview.store.prepare import PrepareStep, prepare
-    from fourview.store.prepare_image import CropSettings
+def _draw_store(recipe: Recipe, out: Path, **options: Any) -> PhantomFolder:
+    """The store, with progress; stops between two exams or images. Raises KeyboardInterrupt."""
+    from fourview.store.phantom_store import draw_store
+    from fourview.store.prepare import PrepareStep
 
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not resume)):
-        raise SetupError(f"output {out}: exists and is not an empty folder; name a new one, or add --resume")
-    if (out / ABOUT_FILE).is_file():
-        raise SetupError(f"--resume: {out} is a finished store; need an unfinished one, or a new folder")
-    out = out.absolute()
-    pictures = out.with_name(f"{out.name}.pictures")
-    drawn = _draw(recipe, pictures, files="png", jobs=jobs, scale=scale, resume=resume, **options)
-    with asked_to_stop() as asked, shown_steps("preparing images") as show:
+    with asked_to_stop() as asked, ExitStack() as bars:
+        shown: dict[str, Show] = {}
 
-        def on_step(step: PrepareStep) -> None:
-            show(step.done, step.total, step.problem and f"{step.image}: {step.problem}")
+        def show(what: str, done: int, total: int, problem: str | None = None) -> None:
+            if what not in shown:
+                bars.close()  # a terminal shows one at a time
+                shown[what] = bars.enter_context(shown_steps(what))
+            shown[what](done, total, problem)
             if asked():
                 raise KeyboardInterrupt
 
-        crop = CropSettings(round(_CROP_ITERATIONS * scale), round(_CROP_BUFFER * scale))
-        made = prepare(DATASETS["phantom"], pictures, out, crop=crop, jobs=jobs, resume=resume, on_step=on_step)
-    if made.failed:
-        raise SetupError(f"{made.failed} of {made.listed} pictures could not be prepared: see {out / 'failures.csv'}")
-    try:
-        for name in (TRUTH, RECIPE_FILE, ABOUT_FILE):  # the last one says that all is there
-            shutil.move(pictures / name, out / name)
-        shutil.rmtree(pictures)
-    except OSError as error:
-        raise SetupError(f"cannot write {out}: {error.strerror or error}; need room and a right") from error
-    return drawn
+        def on_drawn(done: int, total: int) -> None:
+            show("drawing exams", done, total)
+
+        def on_prepared(step: PrepareStep) -> None:
+            show("preparing images", step.done, step.total, step.problem and f"{step.image}: {step.problem}")
+
+        return draw_store(recipe, out, on_drawn=on_drawn, on_prepared=on_prepared, **options)
 
 
 def _show_folder(recipe: Recipe, drawn: PhantomFolder, out: Path, *, files: str) -> None:

@@ -86,6 +86,13 @@ def screen(
     prevalence_benign: Annotated[
         float | None, typer.Option(help="The same for benign findings; default: these stay uncalibrated.")
     ] = None,
+    allow_phantom_weights: Annotated[
+        bool,
+        typer.Option(
+            "--allow-phantom-weights",
+            help="Read real mammograms with weights that were trained on phantoms only: not for real images.",
+        ),
+    ] = False,
     files: Annotated[
         Literal["all", "readings"],
         typer.Option(help="readings: no heatmaps, pictures and pages per exam, for batches of many thousands."),
@@ -103,8 +110,9 @@ def screen(
     from fourview.ingest import IngestOptions, find_exams
     from fourview.report.output_folder import check_output
     from fourview.screen import Screener
+    from fourview.weights.ensemble import resolve_members
     from fourview.weights.folder import load_card
-    from fourview.weights.home import CARD_NAME, resolve
+    from fourview.weights.home import is_weights
 
     if compare_precision:
         from fourview.precision import PrecisionComparison, write_pairs  # with them come the statistics, half a second
@@ -122,10 +130,10 @@ def screen(
         show_ids=show_ids,
     )
     for path in inputs:
-        if (path / CARD_NAME).is_file():
+        if is_weights(path):
             raise SetupError(f"{path}: a weights folder among the inputs; need --ensemble before each further member")
     check_output(out, resume=resume)
-    folders = [resolve(name) for name in (weights, *(ensemble or ()))]
+    folders = [folder for name in (weights, *(ensemble or ())) for folder in resolve_members(name)]
     cards = [load_card(folder) for folder in folders]
     shares: dict[Finding, float | None] = {"malignant": prevalence, "benign": prevalence_benign}
     site = _calibrate_site(calibration, shares, cards)
@@ -134,7 +142,15 @@ def screen(
 
     def load(how: Precision, *, any_bf16: bool = False) -> Screener:
         chosen = choose_engine(engine, device=device, precision=how, any_bf16=any_bf16)
-        return Screener.load(folders, engine=chosen, jitter=jitter, seed=seed, rng=rng, pick=pick)
+        return Screener.load(
+            folders,
+            engine=chosen,
+            jitter=jitter,
+            seed=seed,
+            rng=rng,
+            pick=pick,
+            allow_phantom_weights=allow_phantom_weights,
+        )
 
     if compare_precision and (resume or precision != "fp32" or rng != "exam"):
         raise SetupError(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from fourview.cli.app import app
+from fourview.exam import SetupError
+
+if TYPE_CHECKING:
+    from fourview.weights.card import Card
 
 weights_app = typer.Typer(help="Weights: list, show, install, convert.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
@@ -22,10 +27,13 @@ def export(
 ) -> None:
     """Write the networks of a weights folder for other programs, and how far their answers differ from torch's."""
     from fourview.export import export as export_weights
+    from fourview.weights.ensemble import resolve_members
     from fourview.weights.folder import load_weights
-    from fourview.weights.home import resolve
 
-    loaded = load_weights(resolve(weights))
+    members = resolve_members(weights)
+    if len(members) > 1:
+        raise SetupError(f"{weights}: an ensemble of {len(members)}; need one member, for example {members[0]}")
+    loaded = load_weights(members[0])
     for parity in export_weights(loaded, out, to=to):
         typer.echo(
             f"{out / parity.file}: probabilities of {parity.inputs} drawn inputs within "
@@ -40,7 +48,7 @@ def weights_list() -> None:
     from rich.table import Table
 
     from fourview.terminal import open_console
-    from fourview.weights.folder import load_card
+    from fourview.weights.ensemble import describe_kind, load_cards
     from fourview.weights.home import installed, weights_home
     from fourview.weights.zoo import ZOO
 
@@ -49,8 +57,8 @@ def weights_list() -> None:
     table = Table("name", "status", "what", "licence", title=f"Weights in {home}", title_justify="left")
     here = installed()
     for name in here:
-        card = load_card(home / name)
-        table.add_row(name, "installed", card.kind, card.licence)
+        cards = load_cards(home / name)
+        table.add_row(name, "installed", describe_kind(cards), _licences(cards))
     for entry in ZOO.values():
         for folder in entry.folders:
             if folder.name not in here:
@@ -66,14 +74,23 @@ def weights_list() -> None:
 def weights_show(
     weights: Annotated[str, typer.Argument(help="Weights folder, or the name of installed weights.")],
 ) -> None:
-    """The card of a weights folder: network, input, training data, licence, numbers."""
-    from fourview.weights.folder import load_card
-    from fourview.weights.home import resolve
+    """The card of a weights folder: network, input, training data, licence, numbers; of an ensemble, all of them."""
+    from fourview.weights.ensemble import describe_kind, load_cards, load_ensemble_card
+    from fourview.weights.home import ENSEMBLE_NAME, resolve
 
     folder = resolve(weights)
-    card = load_card(folder)
-    typer.echo(card.model_dump_json(indent=2))
-    typer.echo(f"{folder}: {card.kind}; hash {card.weights_hash}; licence {card.licence}", err=True)
+    cards = load_cards(folder)
+    if (folder / ENSEMBLE_NAME).is_file():
+        typer.echo(load_ensemble_card(folder).model_dump_json(indent=2))
+    for card in cards:
+        typer.echo(card.model_dump_json(indent=2))
+    hashes = "+".join(card.weights_hash for card in cards)
+    only = "; phantoms only: not for real images" if any(card.training.phantoms_only for card in cards) else ""
+    typer.echo(f"{folder}: {describe_kind(cards)}; hash {hashes}; licence {_licences(cards)}{only}", err=True)
+
+
+def _licences(cards: Sequence[Card]) -> str:
+    return ", ".join(dict.fromkeys(card.licence for card in cards))
 
 
 @weights_app.command("install")

@@ -19,7 +19,7 @@ from fourview.exam import Decision, Direction, ExamError, Mammogram, View
 from fourview.ingest import grey, orientation, raster
 from fourview.ingest.dicom_file import read_dataset
 from fourview.ingest.dicom_geometry import read_direction, read_spacing
-from fourview.ingest.dicom_kinds import object_class, reason_left_out
+from fourview.ingest.dicom_kinds import find_phantom_mark, object_class, reason_left_out
 from fourview.ingest.dicom_pixels import read_codes, read_grey_tags
 from fourview.ingest.dicom_values import text
 from fourview.ingest.files import PREAMBLE, StoredFile
@@ -189,6 +189,7 @@ def _load_dicom(
         spacing_mm=spacing,
         pixel_mode="stored",
         decisions=(
+            *find_phantom_mark(dataset),
             Decision("view", view.value, record.dataset),
             *decoding,
             *scaled.decisions,

@@ -11,7 +11,7 @@ from fourview.exam import ExamError, Mammogram, PixelMode, SetupError, View
 from fourview.ingest.dicom_display import display_values
 from fourview.ingest.dicom_file import patient_words, read_dataset
 from fourview.ingest.dicom_geometry import read_direction, read_spacing
-from fourview.ingest.dicom_kinds import is_digitised_film, reason_left_out
+from fourview.ingest.dicom_kinds import find_phantom_mark, is_digitised_film, reason_left_out
 from fourview.ingest.dicom_pixels import read_codes, read_grey_tags
 from fourview.ingest.dicom_values import number, text, value
 from fourview.ingest.grey import blank_frame, scale_grey
@@ -133,6 +133,7 @@ def _compose(
         spacing_mm=spacing,
         pixel_mode=mode,
         decisions=(
+            *find_phantom_mark(dataset),
             *tagged_view.decisions,
             *decoding,
             *grey.decisions,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from fourview.exam import Decision
 from fourview.ingest.dicom_values import quiet, text, texts
 
 MAMMOGRAM = "1.2.840.10008.5.1.4.1.1.1.2"  # Digital Mammography X-Ray Image, For Presentation
@@ -31,6 +32,14 @@ def object_class(dataset: Dataset) -> str:
 def is_digitised_film(dataset: Dataset) -> bool:
     """Whether a secondary capture says that it is a digitised film (ConversionType DF)."""
     return _is_secondary_capture(object_class(dataset)) and text(dataset, "ConversionType") == "DF"
+
+
+def find_phantom_mark(dataset: Dataset) -> tuple[Decision, ...]:
+    """That fourview drew the image: it names itself as manufacturer and as model. Empty for any other file."""
+    maker, model = text(dataset, "Manufacturer"), text(dataset, "ManufacturerModelName")
+    if maker != "FOURVIEW" or not model.startswith("PHANTOM ("):
+        return ()
+    return (Decision.phantom("Manufacturer, ManufacturerModelName"),)
 
 
 def reason_left_out(dataset: Dataset) -> str | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fourview.exam import Decision, ExamError
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PHANTOM_KEYWORD, PHANTOM_TEXT = "fourview", b"phantom: drawn, nobody was imaged"  # a tEXt chunk of phantom.write_png
 _NEED = "need greyscale PNG of 8 or 16 bits"
 _COLOUR_TYPES = {2: "colour", 3: "a colour palette", 4: "grey with transparency", 6: "colour with transparency"}
 _LONGEST_SIDE = 32768  # five times the largest detector; more is a broken header
@@ -37,11 +38,14 @@ def read_png(data: bytes, name: str) -> tuple[NDArray[Any], tuple[Decision, ...]
     if pixels is None or pixels.shape != (rows, cols) or pixels.dtype.itemsize * 8 != depth:
         raise ExamError(f"{name}: the PNG of {depth} bits, {rows} x {cols}, cannot be decoded: {_NEED}")
     remark = f", sBIT {chunks['sBIT'][0]} ignored" if "sBIT" in chunks else ""
-    return pixels, (Decision("grey scale", f"values of the file, {depth} bits{remark}", "PNG"),)
+    drawn = chunks.get(f"tEXt {PHANTOM_KEYWORD}") == PHANTOM_TEXT
+    origin = (Decision.phantom(f"PNG text {PHANTOM_KEYWORD}"),) if drawn else ()
+    return pixels, (Decision("grey scale", f"values of the file, {depth} bits{remark}", "PNG"), *origin)
 
 
 def _check_png(data: bytes, name: str) -> dict[str, bytes]:
-    """The chunks before the pixels (the last of each kind); raises ExamError if the file is cut, broken or colour.
+    """The chunks but for the pixels (the last of each kind, texts as "tEXt KEYWORD"); raises ExamError if the file is
+    cut, broken or colour.
 
     The check sums are verified here because OpenCV returns a partly grey image for a cut file.
     """
@@ -58,7 +62,10 @@ def _check_png(data: bytes, name: str) -> dict[str, bytes]:
             raise ExamError(f"{name}: the PNG is cut off after {len(data)} bytes, need the whole file")
         if zlib.crc32(data[at + 4 : at + 8 + length]) != int.from_bytes(check, "big"):
             raise ExamError(f"{name}: the PNG is damaged (check sum of its {kind!r} chunk), need an intact file")
-        if kind != "IDAT":
+        if kind == "tEXt":
+            keyword, _, said = body.partition(b"\0")
+            chunks[f"tEXt {keyword.decode('latin-1')}"] = said
+        elif kind != "IDAT":
             chunks[kind] = body
         at += 12 + length
     _check_png_kind(chunks, name)

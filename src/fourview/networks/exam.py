@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from fourview.networks.resnet22 import ResNet22
+from fourview.networks.resnet22 import RESNET22_BLOCKS, ResNet22
 
 Wiring = Literal["view-wise", "image-wise", "single-image", "side-wise", "joint"]
 L_CC, R_CC, L_MLO, R_MLO = VIEW_NAMES = ("L-CC", "R-CC", "L-MLO", "R-MLO")
@@ -60,19 +60,19 @@ READS_SINGLE_VIEWS: frozenset[Wiring] = frozenset({"image-wise", "single-image"}
 
 
 class HeadLayers(nn.Module):
-    """(batch, features) -> (batch, rows, 2) log-probabilities; index 1 of the last axis means "yes"."""
+    """(batch, features) -> (batch, rows, answers) log-probabilities; of two answers, index 1 means "yes"."""
 
-    def __init__(self, features: int, rows: int) -> None:
+    def __init__(self, features: int, rows: int, *, answers: int = 2) -> None:
         super().__init__()
         self.fc1 = nn.Linear(features, features)
-        self.output = nn.Linear(features, 2 * rows)
-        self.rows = rows
+        self.output = nn.Linear(features, answers * rows)
+        self.rows, self.answers = rows, answers
 
     def hidden(self, features: Tensor) -> Tensor:
         return torch.relu(self.fc1(features))
 
     def forward(self, features: Tensor) -> Tensor:
-        logits = self.output(self.hidden(features)).reshape(-1, self.rows, 2)
+        logits = self.output(self.hidden(features)).reshape(-1, self.rows, self.answers)
         return torch.log_softmax(logits, dim=-1)
 
 
@@ -81,18 +81,23 @@ class WiredNetwork(nn.Module):
 
     wiring       which views feed which head
     channels_in  1 (image only) or 3 (image, benign heatmap, malignant heatmap)
-    width        of the ResNet-22 columns
+    width        of the ResNet-22 columns;  blocks  of each of their stages
     views        the views that it has heads for (a single-image network may have one only)
     """
 
-    def __init__(self, wiring: Wiring, *, channels_in: int, width: int = 16, views: Sequence[str] = VIEW_NAMES) -> None:
+    def __init__(
+        self,
+        wiring: Wiring,
+        *,
+        channels_in: int,
+        width: int = 16,
+        views: Sequence[str] = VIEW_NAMES,
+        blocks: Sequence[int] = RESNET22_BLOCKS,
+    ) -> None:
         super().__init__()
         self.wiring: Wiring = wiring
-        self.heads = tuple(head for head in HEADS[wiring] if set(head.views) <= set(views))
-        if not self.heads:
-            raise ValueError(f"a {wiring} network with views {list(views)} has no head")
-        angles = dict.fromkeys(view[2:].lower() for head in self.heads for view in head.views)
-        self.columns = nn.ModuleDict({angle: ResNet22(channels_in, width=width) for angle in angles})
+        self.heads = choose_heads(wiring, views)
+        self.columns = build_columns(self.heads, channels_in=channels_in, width=width, blocks=blocks)
         features = 16 * width
         self.head_layers = nn.ModuleDict(
             {head.name: HeadLayers(features * len(head.views), head.rows) for head in self.heads}
@@ -115,5 +120,35 @@ class WiredNetwork(nn.Module):
 
     def forward(self, windows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Log-probabilities per head name from one window (batch) per view."""
-        features = {view: self.features(view, x) for view, x in windows.items()}
+        features = read_columns(self.columns, windows)
         return {h.name: self.read_head(h, features) for h in self.heads if set(h.views) <= set(features)}
+
+
+def choose_heads(wiring: Wiring, views: Sequence[str]) -> tuple[Head, ...]:
+    """The heads of a wiring that read these views only. Raises ValueError if there is none."""
+    heads = tuple(head for head in HEADS[wiring] if set(head.views) <= set(views))
+    if not heads:
+        raise ValueError(f"a {wiring} network with views {list(views)} has no head")
+    return heads
+
+
+def build_columns(heads: Sequence[Head], *, channels_in: int, width: int, blocks: Sequence[int]) -> nn.ModuleDict:
+    """A column per angle ("cc", "mlo") that the heads read."""
+    angles = dict.fromkeys(view[2:].lower() for head in heads for view in head.views)
+    return nn.ModuleDict({angle: ResNet22(channels_in, width=width, blocks=blocks) for angle in angles})
+
+
+def read_columns(columns: nn.ModuleDict, windows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """(batch, features) per view from one window (batch) per view.
+
+    Left and right go through their column side by side, so that it runs once: while training, they share the batch
+    statistics, and the gradients of a column are complete after one way back.
+    """
+    features: dict[str, Tensor] = {}
+    for angle, column in columns.items():
+        views = [view for view in windows if view[2:].lower() == angle]
+        if views:
+            found = column(torch.cat([windows[view] for view in views]) if len(views) > 1 else windows[views[0]])
+            parts = torch.split(found, [len(windows[view]) for view in views])
+            features |= dict(zip(views, parts, strict=True))
+    return features

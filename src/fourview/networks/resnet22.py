@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 STAGE_STRIDES = (1, 2, 2, 2, 2)
+RESNET22_BLOCKS = (2, 2, 2, 2, 2)
 
 
 class Block(nn.Module):
@@ -39,17 +43,26 @@ class ResNet22(nn.Module):
 
     channels_in  1 (image) or 3 (image, benign heatmap, malignant heatmap)
     width        channels of the first stage; they double in each of the five stages
+    blocks       per stage; ResNet-22 has two in each
+
+    `recomputed` may be set for training: activations of so many first stages (the first convolution and pooling go
+    with stage 1) are not kept but computed again on the way back, which takes less memory and more time.
     """
 
-    def __init__(self, channels_in: int, *, width: int = 16) -> None:
+    def __init__(self, channels_in: int, *, width: int = 16, blocks: Sequence[int] = RESNET22_BLOCKS) -> None:
         super().__init__()
+        if len(blocks) != len(STAGE_STRIDES) or min(blocks) < 1:
+            raise ValueError(f"found blocks {list(blocks)}; need {len(STAGE_STRIDES)} numbers above 0")
+        self.recomputed = 0
         self.first_conv = nn.Conv2d(channels_in, width, 7, stride=2, padding=0, bias=False)
         self.first_pool = nn.MaxPool2d(3, stride=2, padding=0)
         stages, channels = [], width
-        for number, stride in enumerate(STAGE_STRIDES):
+        for number, (stride, count) in enumerate(zip(STAGE_STRIDES, blocks, strict=True)):
             wider = width * 2**number
             first = Block(channels, wider, stride=stride, projects=True)
-            stages.append(nn.Sequential(first, Block(wider, wider, stride=1, projects=False)))
+            stages.append(
+                nn.Sequential(first, *(Block(wider, wider, stride=1, projects=False) for _ in range(count - 1)))
+            )
             channels = wider
         self.layer_list = nn.ModuleList(stages)
         self.final_bn = nn.BatchNorm2d(channels)
@@ -57,10 +70,19 @@ class ResNet22(nn.Module):
 
     def feature_map(self, x: Tensor) -> Tensor:
         """The last activated map, (batch, features, rows / 64, cols / 64) or so."""
-        x = self.first_pool(self.first_conv(x))
-        for stage in self.layer_list:
-            x = stage(x)
+        for number in range(len(self.layer_list)):
+            if self.training and torch.is_grad_enabled() and number < self.recomputed:
+                x = checkpoint(self._stage, x, number, use_reentrant=False, preserve_rng_state=False)
+            else:
+                x = self._stage(x, number)
         return torch.relu(self.final_bn(x))
+
+    def _stage(self, x: Tensor, number: int) -> Tensor:
+        """One stage; the first with what comes before it, whose map is the largest of all."""
+        if number == 0:
+            x = self.first_pool(self.first_conv(x))
+        y: Tensor = self.layer_list[number](x)
+        return y
 
     def forward(self, x: Tensor) -> Tensor:
         return self.feature_map(x).mean(dim=(2, 3))

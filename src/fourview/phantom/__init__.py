@@ -3,14 +3,14 @@
 who and what
     recipe, recipe_parts   every parameter of a population, frozen by hash; recipes/*.toml, recipes/cards.json
     population, course, chances   exam number n of a recipe, without pixels: woman, year, findings, biopsies
-    signs, pathology, distractor  BI-RADS words with their planted log-odds; what a biopsy says; what is never biopsied
+    signs, logits, pathology, distractor  BI-RADS words, their log-odds; what a biopsy says; what is never biopsied
     birads_model, readers  what a noisy reader says of a breast; a panel of readers
     truth, ceiling, recipe_card   the tables of the truth, and what the best observer could reach
 pixels
     woman, anatomy, curves   her traits and two breasts in three dimensions
     outline, texture, muscle, skin, breast   one view of a breast -> brightness of tissue
     finding, mass, calcification, distortion, asymmetry   findings painted into a view (solid, specks, local_view, ring)
-    profiles, acquisition, detector, film, markers   brightness -> the pixels of a unit, with its noise and letters
+    rim, profiles, acquisition, detector, film, markers   brightness -> the pixels of a unit, with its noise and letters
     draw                   four images -> PhantomExam;  stream   exam after exam with its truth (start here)
 files
     write_dicom, compress, write_png, fault   on disk, and the mistakes that archives make

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 CELLS = 64  # along each axis: 1.5 mm in depth, 2.8 mm across a breast of 95 x 180 mm
 _EXPONENT = 3.4  # a slice through the 3-D spectrum is the spectrum of the projection: the exponent stays
 _OWN = 0.45  # weight of what one breast has for itself, beside what both share
-_SOFT = 0.10
+_SOFT = 0.18
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,9 @@
-"""An asymmetry: more tissue here than on the other side, with no border of its own; concave where fat lies on it."""
+"""An asymmetry: more tissue here than on the other side, with no border of its own; concave where fat lies on it.
+
+It is seen in both views, as CBIS-DDSM's words mean it: focal asymmetric density (in the BI-RADS atlas, 5th edition,
+focal asymmetry) and asymmetric breast tissue (global asymmetry). What the atlas calls asymmetry, overlap seen in one
+view only, is not drawn.
+"""
 
 from __future__ import annotations
 

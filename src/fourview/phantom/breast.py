@@ -19,11 +19,12 @@ from fourview.phantom.woman import Breast
 _GRID_MM = 0.28  # tissue is drawn at this pixel size; finer pixels add finer noise
 _CURVE_MM = 0.14
 _MAP_MM = 2.0
+_FAT = 0.15  # brightness of fat alone
 _CURVES = (
-    ("web", 0.31, 0.10),
-    ("strands", 0.20, 0.12),
-    ("ligaments", 0.17, 0.12),
-    ("ducts", 0.08, 0.2),
+    ("web", 0.17, 0.13),
+    ("strands", 0.19, 0.13),
+    ("ligaments", 0.14, 0.13),
+    ("ducts", 0.08, 0.3),
     ("vessels", 0.075, 0.35),
 )  # brightness at most, softness in mm
 Maps = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -88,27 +89,27 @@ def _tissue(
     v = turn * across * np.float32(half_mm) + (1 - turn) * (np.float32(outline.nipple_y_mm) - level)[:, None]
     u, v = along * np.float32(depth_mm), v + np.float32(1.6 * half_mm)
     extent = (3.2 * half_mm, 1.3 * depth_mm)
-    rough = draw_texture([*key, 2], extent, coarse_mm=18, fine_mm=pixel_mm, exponent=2.4).sample(u, v, stretch=1.3)
+    rough = draw_texture([*key, 2], extent, coarse_mm=18, fine_mm=pixel_mm, exponent=2.45).sample(u, v, stretch=1.3)
     medium = draw_texture([*key, 3], extent, coarse_mm=12, fine_mm=1.4).sample(u, v, stretch=1.5)
     small = draw_texture([*key, 4], extent, coarse_mm=4.5, fine_mm=1.0).sample(u, v, stretch=1.4)
     gland *= (along < 1.02) & (np.abs(across) < 1.05)
     before = float(gland.mean())
     gland, arcs, hollow = _press_lobules(gland, breast, outline, medium, pixel_mm=pixel_mm)
     gland *= np.float32(min(before / max(float(gland.mean()), 1e-6), 2.5))  # pushed aside, not taken away
-    gland *= np.clip(np.float32(1) + np.float32(0.14) * rough, 0.2, 1.8)
-    level_of_gland = np.float32(0.22 + 0.36 * min(breast.traits.share, 0.4))  # little gland is thin gland
-    dense = np.float32(1) - np.exp(-(gland * gland) / (np.float32(0.03) + np.float32(0.22) * gland))
+    gland *= np.clip(np.float32(1) + np.float32(0.11) * rough, 0.2, 1.8)
+    level_of_gland = np.float32(0.135 + 0.25 * min(breast.traits.share, 0.4))  # little gland is thin gland
+    dense = np.float32(1) - np.exp(-(gland * gland) / (np.float32(0.045) + np.float32(0.26) * gland))
     septa = lines(medium, rough, width=0.18) + np.float32(0.6) * lines(small, medium, width=0.45)
     septa *= np.clip((np.float32(0.92) - along) * np.float32(8), 0, 1)  # too close to draw where they meet
     # fibres show best at the borders of gland, less in bare fat and within gland
     seen = np.clip(np.float32(0.6) + np.float32(0.3) * medium + np.float32(0.3) * small, 0.05, 1.4)
     seen *= np.float32(breast.traits.fibrous) * np.clip(np.float32(1) + np.float32(0.25) * rough, 0.3, 2)
-    seen *= np.float32(0.85) + np.float32(1.6) * dense * (np.float32(1) - dense)
-    light = np.float32(0.115) + np.float32(0.026) * rough
-    light -= np.float32(0.022) * np.minimum(hollow, 1.5)
-    light += seen * (np.float32(0.13) * septa + np.float32(0.28) * arcs)
+    seen *= np.float32(0.85) + np.float32(1.0) * dense * (np.float32(1) - dense)
+    light = np.float32(_FAT) + np.float32(0.034) * rough
+    light -= np.float32(0.03) * np.minimum(hollow, 1.5)
+    light += seen * (np.float32(0.05) * septa + np.float32(0.08) * arcs)
     light += dense * (
-        level_of_gland + np.float32(0.05) * rough + np.float32(0.035) * medium + np.float32(0.015) * small
+        level_of_gland + np.float32(0.035) * rough + np.float32(0.018) * medium + np.float32(0.008) * small
     )
     add_muscle(light, seen, outline, pixel_mm=pixel_mm, key=[*key, 5])
     return light, seen
@@ -176,7 +177,7 @@ def _press_lobules(
     lobules = breast.lobules
     arcs, hollow = np.zeros_like(gland), np.zeros_like(gland)
     x, y = outline.place(*lobules.places.T)
-    filled = (4.6 - 4 * min(breast.traits.share, 0.4)) / breast.traits.thickness_mm  # of the gland along the beam
+    filled = (3.5 - 3 * min(breast.traits.share, 0.4)) / breast.traits.thickness_mm  # of the gland along the beam
     for n in range(len(x)):
         long, wide, beam = lobules.radius_mm[n] if outline.angle == "CC" else lobules.radius_mm[n][[0, 2, 1]]
         reach = 1.15 * max(long, wide)
@@ -194,7 +195,7 @@ def _press_lobules(
         square *= np.maximum(1 + np.float32(0.20) * uneven[top:bottom, left:right], np.float32(0.3))
         chord = np.sqrt(np.maximum(1 - square, 0))
         push = np.float32(lobules.strength[n] * min(1, filled * beam))
-        gland[top:bottom, left:right] *= 1 - push * np.minimum(1, np.float32(1.8) * chord)
+        gland[top:bottom, left:right] *= 1 - push * chord * chord * (np.float32(2.4) - np.float32(1.4) * chord)
         # a thin rim, brightest where gland lies against it and to one side
         edge = np.maximum(0, 1 - np.abs(np.sqrt(square) - 1) * np.float32(0.5 * (long + wide) / 0.45))
         lit = np.float32(np.cos(7 * lobules.turn[n])), np.float32(np.sin(7 * lobules.turn[n]))

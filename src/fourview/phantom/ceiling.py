@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from fourview.exam import Finding, Side
-from fourview.phantom.chances import Chances, Floats, find_chances, list_ages, list_cells, logistic
+from fourview.phantom.chances import Chances, find_chances, list_ages, list_cells, logistic
+from fourview.phantom.logits import Floats, find_probability
 from fourview.phantom.population import PlannedExam
 from fourview.phantom.recipe import Recipe
 from fourview.phantom.signs import Kind
@@ -111,7 +112,7 @@ def lesion_ceiling(recipe: Recipe, kind: Kind | None = None) -> float:
     chances = find_chances(recipe)
     shares, logits = list_cells(recipe, kind)
     weights, ages = list_ages(recipe)
-    p = 1 / (1 + np.exp(-(logits[None, :] + chances.prior_shift + _by_age(chances, ages)[:, None])))
+    p = find_probability(logits[None, :] + chances.prior_shift + _by_age(chances, ages)[:, None])
     return weigh_auc((weights[:, None] * shares).ravel(), p.ravel())
 
 
@@ -123,7 +124,7 @@ def breast_ceiling(recipe: Recipe, finding: Finding = "malignant") -> float:
     weights, ages = list_ages(recipe)
     shares, values = [], []
     for weight, older in zip(weights, _by_age(chances, ages), strict=True):
-        p = _of(1 / (1 + np.exp(-(logits + chances.prior_shift + older))), finding)
+        p = _of(find_probability(logits + chances.prior_shift + older), finding)
         occult = _of(logistic(chances.occult_logit + older), finding)
         nothing = np.empty(0)
         for other_shows, share in ((False, breasts.both_empty), (True, breasts.seen[0] - breasts.both_empty)):

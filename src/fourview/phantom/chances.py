@@ -7,17 +7,15 @@ logit = occult_logit + age. Both constants are found so that, over all words and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fourview.phantom import signs
+from fourview.phantom.logits import Floats, find_probability, solve_rising
 from fourview.phantom.recipe import Recipe
-from fourview.phantom.signs import KINDS, SIGNS, Kind
-
-Floats = NDArray[np.float64]
+from fourview.phantom.signs import KINDS, Kind
 
 
 @dataclass(frozen=True)
@@ -47,15 +45,15 @@ def find_chances(recipe: Recipe) -> Chances:
     by_age = recipe.biopsies.age_log_odds * (ages - middle) / 10
 
     def visible(shift: float) -> float:
-        return float(weights @ _sigmoid(logits[None, :] + shift + by_age[:, None]) @ shares)
+        return float(weights @ find_probability(logits[None, :] + shift + by_age[:, None]) @ shares)
 
     def hidden(logit: float) -> float:
-        return float(weights @ _sigmoid(logit + by_age))
+        return float(weights @ find_probability(logit + by_age))
 
     return Chances(
         occult=occult,
-        prior_shift=_solve(visible, (share - occult_malignant) / (1 - occult)),
-        occult_logit=_solve(hidden, occult_malignant / occult if occult else 0.0),
+        prior_shift=solve_rising(visible, (share - occult_malignant) / (1 - occult)),
+        occult_logit=solve_rising(hidden, occult_malignant / occult if occult else 0.0),
         age_log_odds=recipe.biopsies.age_log_odds,
         middle_age=middle,
     )
@@ -64,16 +62,9 @@ def find_chances(recipe: Recipe) -> Chances:
 def list_cells(recipe: Recipe, kind: Kind | None = None) -> tuple[Floats, Floats]:
     """Share and logit (before prior_shift) of every pair of words of the recipe's findings, or those of one kind."""
     mix = {k: getattr(recipe.biopsies.kinds, k) if kind is None else float(k == kind) for k in KINDS}
-    all_shares, all_logits = [], []
-    for own in KINDS:
-        signs = SIGNS.kinds[own]
-        counts = np.array(list(signs.counts.values()))
-        odds = [signs.intercept + signs.log_odds[0][a] + signs.log_odds[1][b] for a, b in signs.counts]
-        shares, logits = counts / counts.sum(), np.array(odds)
-        middle = shares @ logits
-        all_shares.append(shares * mix[own] / sum(mix.values()))
-        all_logits.append(middle + recipe.level.strength * (logits - middle))
-    return np.concatenate(all_shares), np.concatenate(all_logits)
+    cells = {k: signs.list_cells(k, strength=recipe.level.strength) for k in KINDS}
+    shares = [cells[k][0] * mix[k] / sum(mix.values()) for k in KINDS]
+    return np.concatenate(shares), np.concatenate([cells[k][1] for k in KINDS])
 
 
 def list_ages(recipe: Recipe) -> tuple[Floats, Floats]:
@@ -88,18 +79,6 @@ def list_ages(recipe: Recipe) -> tuple[Floats, Floats]:
                 later = age + int(number * interval / 365.25)
                 shares[later] = shares.get(later, 0.0) + band.share / len(years) / rounds
     return np.array(list(shares.values())), np.array(list(shares), np.float64)
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-logits)))
-
-
-def _solve(rising: Callable[[float], float], wanted: float) -> float:
-    low, high = -40.0, 40.0
-    while high - low > 1e-9:
-        middle = (low + high) / 2
-        low, high = (middle, high) if rising(middle) < wanted else (low, middle)
-    return (low + high) / 2
 
 
 def logistic(logit: float) -> float:

@@ -27,7 +27,6 @@ from pydicom.uid import (
 
 from fourview.exam import SetupError
 
-_NATIVE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
 _PLUGINS = {RLELossless: "gdcm", JPEGLSLossless: "pyjpegls", JPEG2000Lossless: "pylibjpeg"}  # of pydicom
 SYNTAXES: dict[str, UID] = {
     "explicit": ExplicitVRLittleEndian,

@@ -108,14 +108,15 @@ def draw_course(recipe: Recipe, rng: np.random.Generator) -> Course:
     number = _pick(borders.ages, u[0])
     band = women.ages[number]
     low, high = women.interval_days
-    years = women.last_year - women.first_year + 1
+    start = date(women.first_year, 1, 1)
+    days = (date(women.last_year + 1, 1, 1) - start).days
     leads = u[5] < women.rounds * recipe.biopsies.exams
     sides = SIDES if u[8] < recipe.biopsies.both_breasts else (SIDES[int(u[7] * 2)],)
     return Course(
         age=band.first + int(u[1] * (band.last - band.first + 1)),
         density=DENSITIES[_pick(borders.densities[number], u[2])],
         profile=borders.names[_pick(borders.profiles, u[3])],
-        first=date(women.first_year, 1, 1) + timedelta(days=int(u[4] * 365.25 * years)),
+        first=start + timedelta(days=int(u[4] * days)),
         days=(0, *accumulate(round(low + (high - low) * v) for v in u[9 : 8 + women.rounds])),
         identity=identity,
         biopsied_round=int(u[6] * women.rounds) if leads else -1,

@@ -70,10 +70,10 @@ class Curves:
 
 
 def draw_ducts(key: Sequence[int], *, amount: float) -> Curves:
-    """15 to 20 ducts that leave the nipple, fan out and branch (one or two branches each)."""
+    """15 to 20 ducts (times `amount`) that leave the nipple, fan out and branch: one to three branches each."""
     rng = np.random.default_rng(key)
     curves, widths = [], []
-    for _ in range(int(rng.integers(9, 15) * amount)):
+    for _ in range(round(rng.integers(15, 21) * amount)):
         angle, out = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.75)
         length = rng.uniform(0.25, 0.6)
         trunk = _wander(
@@ -140,7 +140,7 @@ def draw_web(key: Sequence[int], *, size_mm: tuple[float, float], cell_mm: float
 
 
 def draw_strands(key: Sequence[int], *, size_mm: tuple[float, float], amount: float) -> Curves:
-    """Fibres that cross the lobules of fat: fine curved lines, most of them towards the nipple."""
+    """Fibres that cross the lobules of fat: fine curved lines of 15 to 50 mm, most towards the nipple."""
     rng = np.random.default_rng(key)
     count = int(600 * amount)
     depth_mm, half_mm = size_mm
@@ -149,8 +149,8 @@ def draw_strands(key: Sequence[int], *, size_mm: tuple[float, float], amount: fl
     angle = np.where(tail, rng.normal(np.pi / 4, 0.35, count), angle)
     out = np.where(tail, rng.uniform(0.75, 2.0, count), out)
     start = np.stack([rng.uniform(0.0, 0.97, count), out * np.cos(angle), out * np.sin(angle)], axis=1)
-    length = rng.gamma(2.4, 14, count)
-    tilt = rng.normal(0, 1.0, count)
+    length = rng.gamma(5.0, 6.5, count)
+    tilt = np.where(rng.random(count) < 0.65, rng.normal(0, 0.45, count), rng.normal(0, 1.2, count))
     around = rng.uniform(0, 2 * np.pi, count)
     step = np.stack(
         [
@@ -160,13 +160,13 @@ def draw_strands(key: Sequence[int], *, size_mm: tuple[float, float], amount: fl
         ],
         axis=1,
     )
-    bend = rng.normal(0, 0.08, (count, 3)) * (length[:, None] / [depth_mm, half_mm, half_mm])
-    wave = rng.normal(0, 0.012, (count, 3)) * (length[:, None] / [depth_mm, half_mm, half_mm])
+    bend = rng.normal(0, 0.14, (count, 3)) * (length[:, None] / [depth_mm, half_mm, half_mm])
+    wave = rng.normal(0, 0.025, (count, 3)) * (length[:, None] / [depth_mm, half_mm, half_mm])
     t = np.linspace(0, 1, _STEPS)[None, :, None]
     arc, ripple = 4 * t * (1 - t), np.sin(2 * np.pi * (t * 1.5 + rng.random((count, 1, 3))))
     places = start[:, None] + (t - 0.5) * step[:, None] + arc * bend[:, None] + ripple * wave[:, None]
     places[..., 0] = np.clip(places[..., 0], -0.05, 0.985)
-    return Curves(places, 0.08 + rng.gamma(1.6, 0.07, count), np.clip(rng.gamma(1.8, 0.2, count), 0.05, 0.6))
+    return Curves(places, 0.10 + rng.gamma(1.6, 0.12, count), np.clip(rng.gamma(2.2, 0.15, count), 0.04, 0.8))
 
 
 def draw_vessels(key: Sequence[int], *, amount: float) -> Curves:

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from fourview.exam import Side
+from fourview.phantom.finding import PhantomFinding
 from fourview.phantom.signs import Kind
 
 Range = tuple[float, float]
@@ -75,3 +79,29 @@ DISTRACTORS: dict[str, Distractor] = {
     ),
     "milk of calcium": Distractor(0.02, "calcifications", (4.0, 7.0), (0.25, 0.45), calc_types=("milk of calcium",)),
 }
+
+
+def draw_distractor(rng: np.random.Generator, side: Side) -> PhantomFinding:
+    """One of them in this breast: benign, with a key of its own."""
+    sorts = tuple(DISTRACTORS.values())
+    one = sorts[int(np.searchsorted(np.cumsum([sort.share for sort in sorts])[:-1], rng.random(), side="right"))]
+    depth, lateral, upper = one.middle
+    return PhantomFinding(
+        side=side,
+        kind=one.kind,
+        malignant=False,
+        depth=float(np.clip(rng.normal(depth, 0.12), 0.15, 0.85)),
+        lateral=float(np.clip(rng.normal(lateral, one.spread), -0.85, 0.85)),
+        upper=float(np.clip(rng.normal(upper, one.spread), -0.85, 0.85)),
+        radius_mm=float(rng.uniform(*one.radius_mm)),
+        contrast=float(rng.uniform(*one.contrast)),
+        shape=_choose(rng, one.shapes),
+        margin=_choose(rng, one.margins),
+        calc_type=_choose(rng, one.calc_types),
+        biopsied=False,
+        key=int(rng.integers(2**62)),
+    )
+
+
+def _choose(rng: np.random.Generator, words: tuple[str, ...]) -> str | None:
+    return words[int(rng.integers(len(words)))] if words else None

@@ -16,6 +16,7 @@ from fourview.phantom.finding import PhantomFinding, draw_finding
 from fourview.phantom.outline import outline_view
 from fourview.phantom.population import PlannedExam
 from fourview.phantom.profiles import Profile, find_profile
+from fourview.phantom.rim import lift_rim, thin_rim
 from fourview.phantom.woman import Breast, Density, Woman, draw_breast, draw_woman
 
 SCALES = (0.05, 1.0)
@@ -107,6 +108,7 @@ class PhantomExam:
                     spacing_mm=image.spacing_mm,
                     pixel_mode="file" if profile.film else "stored",
                     decisions=(
+                        Decision.phantom("memory"),
                         Decision("orientation", f"faces {image.faces}", "phantom"),
                         Decision("grey scale", f"profile {profile.name}", "phantom"),
                         Decision("spacing", f"{image.spacing_mm:.4g} mm", "phantom"),
@@ -215,5 +217,6 @@ def _draw_image(
         pixel_mm=pixel_mm,
         key=[identity, 3, VIEWS.index(view)],
     )
+    tissue = (thin_rim if profile.film else lift_rim)(tissue, inside, pixel_mm=pixel_mm, key=[*key, 3])
     acquired = acquire(tissue, inside, masks, view=view, profile=profile, pixel_mm=pixel_mm, key=[*key, 3])
     return PhantomImage(view, acquired, pixel_mm, findings)

@@ -19,9 +19,9 @@ from fourview.phantom.profiles import Noise, Profile
 
 FOG, DARKEST = 0.2, 3.8  # optical density of unexposed film, and of film that was exposed to the full
 SLOPE = 1.45  # steepest about 3 densities per decade of exposure, as of mammography film
-DECADES = 2.2  # of exposure between brightness 0 and 1
-MIDDLE = 0.38  # brightness of medium density
-AIR = -0.35  # brightness of air: it attenuates less than any tissue
+DECADES = 1.24  # of exposure between brightness 0 and 1: fat is a middle grey, as in mini-MIAS and Mini-DDSM
+MIDDLE = 0.12  # brightness of medium density
+AIR = -0.55  # brightness of air: it attenuates less than any tissue
 SCANNER = 3.95  # optical density that the scanner writes as 0
 WHITE_DENSITY = FOG  # where lead kept the light away
 _NOISE = Noise(quantum_mm2=8e-7, electronic_mm2=0.0, attenuation=2.0)  # photons in the screen

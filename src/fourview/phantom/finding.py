@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from fourview.exam import SetupError, Side
 from fourview.phantom import asymmetry, calcification, distortion, mass
-from fourview.phantom.distractor import DISTRACTORS
 from fourview.phantom.local_view import Image, LocalView, open_view
 from fourview.phantom.outline import Outline
 from fourview.phantom.pathology import draw_pathology
@@ -174,32 +173,6 @@ def draw_finding(rng: np.random.Generator, *, side: Side | None = None) -> Phant
     )
 
 
-def draw_distractor(rng: np.random.Generator, side: Side) -> PhantomFinding:
-    """What is not biopsied in this breast: a lymph node, a cyst, a calcified artery, ... (distractor.py); benign."""
-    sorts = tuple(DISTRACTORS.values())
-    one = sorts[int(np.searchsorted(np.cumsum([sort.share for sort in sorts])[:-1], rng.random(), side="right"))]
-    depth, lateral, upper = one.middle
-    return PhantomFinding(
-        side=side,
-        kind=one.kind,
-        malignant=False,
-        depth=float(np.clip(rng.normal(depth, 0.12), 0.15, 0.85)),
-        lateral=float(np.clip(rng.normal(lateral, one.spread), -0.85, 0.85)),
-        upper=float(np.clip(rng.normal(upper, one.spread), -0.85, 0.85)),
-        radius_mm=float(rng.uniform(*one.radius_mm)),
-        contrast=float(rng.uniform(*one.contrast)),
-        shape=_choose(rng, one.shapes),
-        margin=_choose(rng, one.margins),
-        calc_type=_choose(rng, one.calc_types),
-        biopsied=False,
-        key=int(rng.integers(2**62)),
-    )
-
-
-def _choose(rng: np.random.Generator, words: tuple[str, ...]) -> str | None:
-    return words[int(rng.integers(len(words)))] if words else None
-
-
 def _paint(
     tissue: Image, finding: PhantomFinding, local: LocalView, *, view_key: tuple[int, ...]
 ) -> tuple[Image, NDArray[np.bool_]]:
@@ -256,7 +229,7 @@ def _specks(finding: PhantomFinding, local: LocalView) -> tuple[Image, NDArray[n
 
 def _reach_mm(finding: PhantomFinding) -> float:
     """How far from its middle a finding may be painted."""
-    specks = max(calcification.REACH * finding.radius_mm + 6, 0.0)
+    specks = calcification.REACH * finding.radius_mm + 6
     if finding.calc_type in ("vascular", "large rodlike"):
         specks += calcification.REACH_MM
     if finding.kind == "calcifications":

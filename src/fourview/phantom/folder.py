@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from fourview.phantom.recipe import GENERATOR, Recipe
 from fourview.phantom.recipe_text import format_recipe
 from fourview.phantom.truth import format_table, write_truth
 from fourview.spread import spread
-from fourview.whole_files import remove_parts, write_whole
+from fourview.whole_files import remove_parts, write_whole, writing_to
 
 FORMAT = "fourview phantom 1"
 ABOUT_FILE, RECIPE_FILE = "phantom.json", "recipe.toml"
@@ -77,7 +77,7 @@ def draw_folder(
     if jobs < 1:
         raise SetupError(f"found {jobs} jobs, need 1 or more")
     out = out.absolute()
-    with _writing_to(out):
+    with writing_to(out):
         _open(out, about, recipe, resume=resume)
         try:
             drawn = _draw_exams(DrawExam(out, recipe, seed, scale, files, syntax), about, jobs=jobs, on_step=on_step)
@@ -130,7 +130,7 @@ def read_about(folder: Path) -> dict[str, Any]:
         about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SetupError(f"{folder}: no readable {ABOUT_FILE}; need a folder that `fourview phantom` wrote") from error
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
+    if not isinstance(about, dict) or about.get("format") != FORMAT or not isinstance(about.get("exams"), int):
         raise SetupError(f"{path}: found another format, need {FORMAT!r}")
     return about
 
@@ -205,15 +205,3 @@ def _write_tables(out: Path, recipe: Recipe, plans: Sequence[PlannedExam], drawn
         boxes={exam.index: exam.boxes for exam in drawn},
     )
     return len(masks)
-
-
-@contextmanager
-def _writing_to(out: Path) -> Iterator[None]:
-    """What goes wrong with the output is a wrong set-up: no room, no permission."""
-    try:
-        yield
-    except OSError as error:
-        raise SetupError(
-            f"cannot write {out}: {error.strerror or error}; make room or fix it, then run the same command with "
-            "--resume"
-        ) from error

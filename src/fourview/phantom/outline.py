@@ -199,7 +199,7 @@ def _skin_mlo(
     woman = breast.traits
     below = woman.width_mm * (0.50 - 0.14 * woman.sag + rng.uniform(-0.02, 0.03))
     # more of the axilla than of the breast below the nipple, but never a long strip of it above a small breast
-    above = below * (1.45 + 0.75 * woman.sag + rng.uniform(-0.15, 0.25)) + 0.5 * max(130 - 2 * below, 0)
+    above = below * (1.30 + 0.75 * woman.sag + rng.uniform(-0.15, 0.25)) + 0.5 * max(130 - 2 * below, 0)
     spare = height_mm - above - below
     if spare < 0:  # runs out at the axilla first
         above = max(above + spare - rng.uniform(0, 8), 0.45 * height_mm)
@@ -258,12 +258,13 @@ def _wobble(
 def _muscle(
     breast: Breast, rng: np.random.Generator, y: NDArray[np.float64], *, axilla_mm: float, nipple_y: float
 ) -> NDArray[np.float64]:
-    """The front of the pectoral muscle: from the upper edge back to the chest wall, straight to convex."""
+    """The front of the pectoral muscle: from the upper edge back to the chest wall, convex or concave."""
     width = axilla_mm * float(np.clip(0.38 + 0.42 * breast.traits.muscle + rng.normal(0, 0.05), 0.3, 0.88))
     length = nipple_y * float(np.clip(rng.normal(0.92, 0.13), 0.55, 1.2))
     t = y / length
-    bulge = float(np.clip(rng.normal(0.22, 0.22), -0.25, 0.75))
-    front = width * (1 - t + bulge * t * (1 - t))
+    bulge = float(np.clip(rng.normal(0.25, 0.55), -0.6, 0.95))
+    wave = float(np.clip(rng.normal(0, 0.35), -0.5, 0.5)) * (1 - abs(bulge))  # never so much that it turns back
+    front = width * (1 - t + t * (1 - t) * (bulge + wave * (1 - 2 * t)))
     front = np.where(t < 1, front, -width * (t - 1))
     return np.asarray(front + rng.normal(0, 0.5) * np.sin(2 * np.pi * y / rng.uniform(50, 120)))
 

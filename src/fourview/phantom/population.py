@@ -26,7 +26,8 @@ import numpy as np
 from fourview.exam import SetupError, Side
 from fourview.phantom.birads_model import assess, rate_suspicion
 from fourview.phantom.course import SIDES, Biopsied, Course, draw_biopsied, draw_course, show_finding
-from fourview.phantom.finding import PhantomFinding, draw_distractor
+from fourview.phantom.distractor import draw_distractor
+from fourview.phantom.finding import PhantomFinding
 from fourview.phantom.recipe import Recipe
 from fourview.phantom.woman import Density
 

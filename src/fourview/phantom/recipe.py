@@ -31,10 +31,10 @@ from fourview.phantom.recipe_parts import (
     Women,
 )
 
-GENERATOR = 1  # raise it whenever the same recipe, seed and index would draw something else
+GENERATOR = 2  # raise it whenever the same recipe, seed and index would draw something else
 Difficulty = Literal["easy", "medium", "hard"]
 DIFFICULTIES: tuple[Difficulty, ...] = get_args(Difficulty)
-BUILT_IN = ("screening", "enriched")
+BUILT_IN = ("screening", "enriched", "training")
 
 
 class Recipe(Section):
@@ -100,18 +100,21 @@ def load_recipe(name_or_path: str | Path = "screening", *, difficulty: str | Non
 
     Raises SetupError, naming the key, what was found and what is needed.
     """
-    if isinstance(name_or_path, str) and name_or_path in BUILT_IN:
-        where, text = f"recipe {name_or_path}", (files("fourview.phantom") / f"recipes/{name_or_path}.toml").read_text()
-    else:
-        where = str(name_or_path)
-        try:
-            text = Path(name_or_path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SetupError(
-                f"recipe {where}: cannot be read ({error}); need {', '.join(BUILT_IN)} or a TOML file"
-            ) from error
-    recipe = parse_recipe(text, where=where)
+    recipe = parse_recipe(read_recipe_file(name_or_path), where=f"recipe {name_or_path}")
     return recipe if difficulty is None else recipe.at(difficulty)
+
+
+def read_recipe_file(name_or_path: str | Path) -> str:
+    """The TOML text of a built-in recipe or of a file, with its comments. Raises SetupError."""
+    if isinstance(name_or_path, str) and name_or_path in BUILT_IN:
+        return (files("fourview.phantom") / f"recipes/{name_or_path}.toml").read_text(encoding="utf-8")
+    try:
+        return Path(name_or_path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no text in UTF-8"
+        raise SetupError(
+            f"recipe {name_or_path}: cannot be read ({reason}); need {', '.join(BUILT_IN)} or a TOML file"
+        ) from error
 
 
 def parse_recipe(text: str, *, where: str = "recipe") -> Recipe:

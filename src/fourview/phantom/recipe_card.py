@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fourview.phantom.ceiling import breast_ceiling, lesion_ceiling
-from fourview.phantom.chances import Floats
+from fourview.phantom.logits import Floats
 from fourview.phantom.population import PlannedExam, plan_exam
 from fourview.phantom.recipe import BUILT_IN, DIFFICULTIES, GENERATOR, Recipe, load_recipe
 from fourview.phantom.signs import KINDS
@@ -96,6 +96,16 @@ def find_card(recipe: Recipe) -> dict[str, Any]:
     """The card that ships with a built-in recipe; for any other one it is made, which takes some seconds."""
     shipped = json.loads((files("fourview.phantom") / "recipes/cards.json").read_text(encoding="utf-8"))
     return next((card for card in shipped if card["hash"] == recipe.hash), None) or describe_recipe(recipe)
+
+
+def read_likeness() -> list[dict[str, Any]]:
+    """How well a small classifier tells real images from this generator's phantoms, per public sample of real ones.
+
+    Rows of {"name", "real_exams", "phantom_exams", "auc", "low", "high"} (95 % interval, None where there is none);
+    none if the generator has changed since it was measured. Method: benchmarks/phantom_likeness.py.
+    """
+    found = json.loads((files("fourview.phantom") / "recipes/likeness.json").read_text(encoding="utf-8"))
+    return list(found["samples"]) if found["generator"] == GENERATOR else []
 
 
 def format_cards(*, plans: int = 20_000) -> str:

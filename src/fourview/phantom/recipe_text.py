@@ -4,24 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-from fourview.exam import SetupError
-from fourview.phantom.recipe import BUILT_IN, Recipe
-
-
-def read_recipe_file(name_or_path: str | Path) -> str:
-    """The TOML text of a built-in recipe or of a file, with its comments. Raises SetupError."""
-    if isinstance(name_or_path, str) and name_or_path in BUILT_IN:
-        return (files("fourview.phantom") / f"recipes/{name_or_path}.toml").read_text(encoding="utf-8")
-    try:
-        return Path(name_or_path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(
-            f"recipe {name_or_path}: cannot be read ({error}); need {', '.join(BUILT_IN)} or a TOML file"
-        ) from error
+from fourview.phantom.recipe import Recipe
 
 
 def format_recipe(recipe: Recipe) -> str:

@@ -6,7 +6,7 @@ The model is an explicit additive logit. For every kind of finding
 
 (mass: shape + margin; calcifications: type + distribution). Words are drawn together, as often as they come
 together in the CBIS-DDSM tables, and the label is drawn with probability p. So words predict and do not decide, and
-nobody can tell malignant from benign better than `ceiling_auc` says.
+nobody can tell malignant from benign better than the ceiling (ceiling.py) says.
 
 Source of the numbers: the four CBIS-DDSM description tables (Lee et al., Sci Data 2017; train and test together, 1,696
 mass rows and 1,872 calcification rows; benign without callback counts as benign). Descriptors joined by hyphens were
@@ -24,9 +24,9 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fourview.exam import SetupError
+from fourview.phantom.logits import Floats, find_probability, solve_rising
 
 Kind = Literal["mass", "calcifications", "distortion", "asymmetry"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -79,13 +79,6 @@ class KindSigns:
                     raise SetupError(f"phantom signs: found {axis} {word!r} without log-odds")
             if not count > 0:
                 raise SetupError(f"phantom signs: found count {count} of {words}, need more than 0")
-
-
-@dataclass(frozen=True, eq=False)
-class Signs:
-    """The words of every kind of finding, with their log-odds."""
-
-    kinds: Mapping[Kind, KindSigns]
 
 
 @dataclass(frozen=True)
@@ -195,12 +188,15 @@ _CALCIFICATIONS = KindSigns(
         },
     ),
 )
-SIGNS = Signs({"mass": _MASS, "calcifications": _CALCIFICATIONS, "distortion": _DISTORTION, "asymmetry": _ASYMMETRY})
+SIGNS: dict[Kind, KindSigns] = {
+    "mass": _MASS,
+    "calcifications": _CALCIFICATIONS,
+    "distortion": _DISTORTION,
+    "asymmetry": _ASYMMETRY,
+}
 
 
-def draw_signs(
-    rng: np.random.Generator, kind: Kind, *, signs: Signs = SIGNS, strength: float = 1.0, prior_shift: float = 0.0
-) -> DrawnSigns:
+def draw_signs(rng: np.random.Generator, kind: Kind, *, strength: float = 1.0, prior_shift: float = 0.0) -> DrawnSigns:
     """Words for one finding of this kind, drawn as often as they come together, with the probability of cancer.
 
     strength     multiplies the distance of each logit from their mean over the words: 0 makes words tell nothing
@@ -208,59 +204,27 @@ def draw_signs(
 
     Raises SetupError for an unknown kind or a negative strength.
     """
-    table = _table(kind, signs, strength, prior_shift)
+    table = _table(kind, strength, prior_shift)
     cell = int(np.searchsorted(table.cumulated, rng.random(), side="right"))
     cell = min(cell, len(table.cells) - 1)
-    axes = signs.kinds[kind].axes
+    axes = SIGNS[kind].axes
     words = {axis: word for axis, word in zip(axes, table.cells[cell], strict=True) if word is not None}
     return DrawnSigns(words, float(table.logits[cell]), float(table.p[cell]))
 
 
-def find_prevalence(
-    kinds: Kind | Mapping[Kind, float], *, signs: Signs = SIGNS, strength: float = 1.0, prior_shift: float = 0.0
-) -> float:
-    """Share of malignant findings among these kinds (a kind, or kinds with their shares), exact."""
-    shares, logits = _population(kinds, signs=signs, strength=strength)
-    return float(shares @ _logistic(logits + prior_shift))
+def find_prior_shift(prevalence: float, kind: Kind) -> float:
+    """The prior_shift at which this share of the findings of a kind is malignant, to 1e-9."""
+    shares, logits = list_cells(kind)
+    return solve_rising(lambda shift: float(shares @ find_probability(logits + shift)), prevalence)
 
 
-def find_prior_shift(
-    prevalence: float, kinds: Kind | Mapping[Kind, float], *, signs: Signs = SIGNS, strength: float = 1.0
-) -> float:
-    """The prior_shift at which this share of findings is malignant, to 1e-9.
+def list_cells(kind: Kind, *, strength: float = 1.0) -> tuple[Floats, Floats]:
+    """Share and logit of every pair of words of a kind, in the order of its counts; shares add to 1.
 
-    Raises SetupError for a prevalence that is not between 0.0001 and 0.9999.
+    Raises SetupError for an unknown kind or a negative strength.
     """
-    if not 1e-4 <= prevalence <= 1 - 1e-4:
-        raise SetupError(f"phantom signs: found prevalence {prevalence}, need 0.0001 to 0.9999")
-    shares, logits = _population(kinds, signs=signs, strength=strength)
-    low, high = -40.0, 40.0
-    while high - low > 1e-9:
-        middle = (low + high) / 2
-        low, high = (middle, high) if shares @ _logistic(logits + middle) < prevalence else (low, middle)
-    return (low + high) / 2
-
-
-def ceiling_auc(
-    kinds: Kind | Mapping[Kind, float], *, signs: Signs = SIGNS, strength: float = 1.0, prior_shift: float = 0.0
-) -> float:
-    """The AUC of the planted probability itself, which no reader of the words can beat; exact, no simulation error.
-
-    kinds  one kind, or kinds with their shares of the findings
-
-    It is the sum over all pairs of cells (kind and words) of: share of the malignant in one, times share of the
-    benign in the other, if the first has the larger probability; half of it, if they are equal.
-    """
-    shares, logits = _population(kinds, signs=signs, strength=strength)
-    order = np.argsort(logits, kind="stable")
-    shares, logits = shares[order], logits[order]
-    p = _logistic(logits + prior_shift)
-    malignant, benign = shares * p, shares * (1 - p)
-    below = np.searchsorted(logits, logits - 1e-9, side="left")
-    up_to = np.searchsorted(logits, logits + 1e-9, side="right")
-    beaten = np.concatenate([[0.0], np.cumsum(benign)])
-    wins = malignant @ (beaten[below] + beaten[up_to]) / 2
-    return float(wins / (malignant.sum() * benign.sum()))
+    table = _table(kind, strength, 0.0)
+    return table.shares, table.logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,40 +232,23 @@ class _Table:
     """Every pair of words of a kind: shares add to 1."""
 
     cells: tuple[Words, ...]
-    shares: NDArray[np.float64]
-    cumulated: NDArray[np.float64]
-    logits: NDArray[np.float64]
-    p: NDArray[np.float64]
+    shares: Floats
+    cumulated: Floats
+    logits: Floats
+    p: Floats
 
 
 @lru_cache(maxsize=256)
-def _table(kind: Kind, signs: Signs, strength: float, prior_shift: float) -> _Table:
-    if kind not in signs.kinds:
-        raise SetupError(f"phantom signs: found kind {kind!r}, need one of: {', '.join(signs.kinds)}")
+def _table(kind: Kind, strength: float, prior_shift: float) -> _Table:
+    if kind not in SIGNS:
+        raise SetupError(f"phantom signs: found kind {kind!r}, need one of: {', '.join(SIGNS)}")
     if not strength >= 0:
         raise SetupError(f"phantom signs: found strength {strength}, need 0 or more")
-    own = signs.kinds[kind]
+    own = SIGNS[kind]
     cells = tuple(own.counts)
     counts = np.array([own.counts[cell] for cell in cells])
     shares = counts / counts.sum()
     logits = np.array([own.intercept + own.log_odds[0][first] + own.log_odds[1][second] for first, second in cells])
     middle = shares @ logits
     logits = middle + strength * (logits - middle) + prior_shift
-    return _Table(cells, shares, np.cumsum(shares), logits, _logistic(logits))
-
-
-def _population(
-    kinds: Kind | Mapping[Kind, float], *, signs: Signs, strength: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Share and logit of every cell of these kinds, without prior shift; shares add to 1."""
-    mix: dict[Kind, float] = {kinds: 1.0} if isinstance(kinds, str) else dict(kinds)
-    total = sum(mix.values())
-    if not total > 0 or min(mix.values()) < 0:
-        raise SetupError(f"phantom signs: found shares of kinds {mix}, need none below 0 and one above 0")
-    tables = {kind: _table(kind, signs, strength, 0.0) for kind in mix}
-    shares = np.concatenate([tables[kind].shares * share / total for kind, share in mix.items()])
-    return shares, np.concatenate([tables[kind].logits for kind in mix])
-
-
-def _logistic(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(1 / (1 + np.exp(-logits)))
+    return _Table(cells, shares, np.cumsum(shares), logits, find_probability(logits))

@@ -54,7 +54,7 @@ def add_skin(
     s = distance / thick
     profile = np.clip(s / 0.7, 0, 1) * np.exp(-(np.clip(s - 0.7, 0, None) ** 2) / 0.32)
     gain = (
-        np.float32(0.15)
+        np.float32(0.11)
         * (1 + np.float32(0.45) * areola + np.float32(1.6) * back**2)
         * np.clip(1 + np.float32(0.18) * n, 0.5, 1.6)
     )

@@ -67,7 +67,7 @@ def phantoms(
     n           how many exams
     seed        another seed is another population
     scale       1 = the pixels of the unit that took them; 0.25: a quarter as many rows and columns
-    recipe      "screening", "enriched", a TOML file, or a Recipe
+    recipe      "screening", "enriched", "training", a TOML file, or a Recipe
     difficulty  "easy", "medium" or "hard"; None: as the recipe says
 
     Each exam depends on (recipe, seed, its number) and the scale alone. Raises SetupError.

@@ -87,8 +87,9 @@ def finding_rows(
 
     finding   its place in plan.findings
     biopsied  1: after this exam. 0 with a p_malignant: after another exam of hers; without: a distractor
-    boxes     of (view, place in plan.findings), in source pixels; where there is none, the box's cells are empty.
-              Rows that have one are lesions for `fourview evaluate --lesions`
+    boxes     of (view, place in plan.findings), in source pixels; where there is none, the box's cells are empty
+
+    The lesions that `fourview evaluate --lesions` takes are the biopsied ones alone: lesions.csv.
     """
     rows = []
     for number, finding in enumerate(plan.findings):

@@ -23,7 +23,8 @@ _OF_THIN_FATTY = 0.20
 # breast area in cm2 of women in BI-RADS a to d, mean and standard deviation: of 403 women, table of volume and area
 # measures by BI-RADS category in a study of volumetric density, Cancer Epidemiol Biomarkers Prev
 _AREA_CM2 = ((239.0, 76.0), (156.2, 63.2), (118.9, 56.4), (95.7, 48.9))
-_AREA_LIMITS = (48.0, 225.0)  # what a 18 x 24 cm field takes; larger women are imaged on larger fields
+_SMALLER, _WIDER = 0.80, 1.25  # ours: so that areas of MLO views have the median and the spread of mini-MIAS
+_AREA_LIMITS = (34.0, 225.0)  # what a 18 x 24 cm field takes; larger women are imaged on larger fields
 # volumetric share of gland: 19 % on average, under 45 % in 95 of 100 women (Yaffe et al., Med Phys 2009);
 # its medians in BI-RADS a to d are ours, set so that these two come out
 _SHARE = (0.065, 0.15, 0.29, 0.50)
@@ -100,9 +101,9 @@ def draw_woman(rng: np.random.Generator, *, density: Density | None = None, age:
     _check_density(density)
     grade = DENSITIES.index(density)
     mean, sd = _AREA_CM2[grade]
-    spread = np.sqrt(np.log1p((sd / mean) ** 2))
+    spread = _WIDER * np.sqrt(np.log1p((sd / mean) ** 2))
     z = rng.normal(0, 1)
-    area = float(np.clip(mean * np.exp(spread * z - spread**2 / 2), *_AREA_LIMITS))
+    area = float(np.clip(_SMALLER * mean * np.exp(spread * z - spread**2 / 2), *_AREA_LIMITS))
     ratio = rng.uniform(1.65, 2.05)
     depth_mm = float(np.sqrt(100 * area / (0.73 * ratio)))  # an outline fills about 0.73 of its frame
     return Woman(

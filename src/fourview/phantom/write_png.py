@@ -3,11 +3,14 @@
     1_L_CC.png                  16 bits (a film: 8 bits, as scanned)
     masks/1_L_CC_finding_1.png  1 bit: where the first finding of that breast is in this view
 
-Pictures point the way the image was stored, masks the same way.
+Pictures point the way the image was stored, masks the same way. Each picture says in a text chunk that it is a phantom,
+which a copy under another name keeps.
 """
 
 from __future__ import annotations
 
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +25,8 @@ from fourview.phantom.finding import PhantomFinding
 from fourview.whole_files import write_whole
 
 MASKS = "masks"  # the folder beside the pictures
+_MARK = b"fourview\0phantom: drawn, nobody was imaged"  # a tEXt chunk: what ingest.raster knows a phantom by
+_IHDR_END = 33  # of every PNG: 8 bytes of signature, 25 of the first chunk
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def write_exam_png(exam: PhantomExam, folder: Path) -> tuple[Path, ...]:
     paths = []
     for image, picture in zip(exam.images, list_pictures(exam), strict=True):
         path = folder / picture.file
-        _write(path, read_stored(image.pixels, image.acquired.profile), [])
+        _write(path, read_stored(image.pixels, image.acquired.profile), [], marked=True)
         paths.append(path)
     return tuple(paths)
 
@@ -76,12 +81,22 @@ def _describe(exam: PhantomExam, image: PhantomImage) -> Picture:
     return Picture(f"{stem}.png", image.view, image.faces, image.spacing_mm, image.acquired.profile.name, findings)
 
 
-def _write(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], options: list[int]) -> None:
-    done, content = cv2.imencode(".png", pixels, options)
+def _write(
+    path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], options: list[int], *, marked: bool = False
+) -> None:
+    done, encoded = cv2.imencode(".png", pixels, options)
+    content = encoded.tobytes()
+    if marked:
+        content = content[:_IHDR_END] + _text_chunk(_MARK) + content[_IHDR_END:]
     try:
         if not done:
             raise OSError(0, "OpenCV cannot encode it")
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content.tobytes())
+        write_whole(path, content)
     except OSError as error:
         raise SetupError(f"phantom: cannot write {path.name}: {error.strerror}") from error
+
+
+def _text_chunk(body: bytes) -> bytes:
+    """A tEXt chunk of a PNG file (ISO/IEC 15948, 11.3.4.3). body  keyword, zero byte, text; all Latin-1."""
+    return struct.pack(">I", len(body)) + b"tEXt" + body + struct.pack(">I", zlib.crc32(b"tEXt" + body))

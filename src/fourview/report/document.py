@@ -100,7 +100,7 @@ class ChecklistItem:
 class Document:
     """A whole report.
 
-    kind      "evaluation", "reader study", "calibration", "data", "phantom": names the JSON's layout
+    kind      "evaluation", "reader study", "calibration", "data", "phantom", "training": names the JSON's layout
     headline  the few numbers that stand on top
     warnings  what a reader must know before any number
     methods   the paragraph to paste into a paper
@@ -108,7 +108,7 @@ class Document:
     versions  of the packages that computed it
     """
 
-    kind: Literal["evaluation", "reader study", "calibration", "data", "phantom"]
+    kind: Literal["evaluation", "reader study", "calibration", "data", "phantom", "training"]
     title: str
     headline: tuple[Estimate, ...]
     sections: tuple[Section, ...]

@@ -13,7 +13,7 @@ from fourview.exam import SetupError
 from fourview.report.document import Document
 from fourview.report.document_json import document_json, estimates_csv
 from fourview.report.page.document_page import draw_document_page
-from fourview.whole_files import whole_folder
+from fourview.whole_files import whole_folder, write_whole
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _OWN = ("report.html", "results.json", "estimates.csv", "plots")
@@ -31,20 +31,7 @@ def write_document(
     OSError if it cannot be written; then `out` is as it was.
     """
     check_report_folder(out)
-    more = {**{f"{name}.csv": table.write_csv() for name, table in tables.items()}, **texts}
-    names = [figure.name for figure in document.figures]
-    if len(more) != len(tables) + len(texts) or len(set(names)) != len(names):
-        raise ValueError(f"found a name twice among {sorted([*tables, *texts])} or the figures {sorted(names)}")
-    for name in (*more, *names):
-        if not _NAME.fullmatch(name) or name in _OWN:
-            raise ValueError(f"found the name {name!r}; need letters, digits, _ - . and none of {', '.join(_OWN)}")
-    files = {
-        "report.html": draw_document_page(document, files=tuple(more)),
-        "results.json": document_json(document),
-        "estimates.csv": estimates_csv(document),
-        **{f"plots/{figure.name}.svg": figure.svg for figure in document.figures},
-        **more,
-    }
+    files = _render(document, tables, texts)
     try:
         with whole_folder(out.absolute()) as part:  # absolute: "." has no name to write beside
             for name, text in files.items():
@@ -54,6 +41,39 @@ def write_document(
         raise SetupError(
             f"output {out}: cannot be written ({error.strerror or error}); need room and a right"
         ) from error
+
+
+def add_document(folder: Path, document: Document) -> None:
+    """The files of a document in a folder that holds other things; each whole, in place of what an earlier one left.
+
+    Raises SetupError if they cannot be written.
+    """
+    try:
+        for name, text in _render(document, {}, {}).items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / name, text)
+    except OSError as error:
+        raise SetupError(
+            f"output {folder}: cannot be written ({error.strerror or error}); need room and a right"
+        ) from error
+
+
+def _render(document: Document, tables: Mapping[str, pl.DataFrame], texts: Mapping[str, str]) -> dict[str, str]:
+    """File name -> content. Raises ValueError for names that are no file names or come twice."""
+    more = {**{f"{name}.csv": table.write_csv() for name, table in tables.items()}, **texts}
+    names = [figure.name for figure in document.figures]
+    if len(more) != len(tables) + len(texts) or len(set(names)) != len(names):
+        raise ValueError(f"found a name twice among {sorted([*tables, *texts])} or the figures {sorted(names)}")
+    for name in (*more, *names):
+        if not _NAME.fullmatch(name) or name in _OWN:
+            raise ValueError(f"found the name {name!r}; need letters, digits, _ - . and none of {', '.join(_OWN)}")
+    return {
+        "report.html": draw_document_page(document, files=tuple(more)),
+        "results.json": document_json(document),
+        "estimates.csv": estimates_csv(document),
+        **{f"plots/{figure.name}.svg": figure.svg for figure in document.figures},
+        **more,
+    }
 
 
 def check_report_folder(out: Path) -> None:

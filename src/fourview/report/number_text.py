@@ -42,7 +42,9 @@ def write_count(count: int, noun: str = "") -> str:
 
 
 def plural(noun: str) -> str:
-    return noun if noun.endswith("s") else f"{noun}s"
+    if noun.endswith("s"):
+        return noun
+    return f"{noun}es" if noun.endswith("ch") else f"{noun}s"
 
 
 def write_number(number: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 
 from fourview.exam import Side, View
@@ -133,8 +134,9 @@ def explain_labels(recipe: Recipe, plan: PlannedExam) -> Table | None:
     for number, finding in enumerate(plan.findings):
         if not finding.biopsied or finding.p_malignant is None:
             continue
-        logit = math.log(finding.p_malignant / (1 - finding.p_malignant))
-        signs = SIGNS.kinds[finding.kind]
+        # where a recipe has no benign occult findings, p is 1 to the last digit
+        logit = math.log(finding.p_malignant / max(1 - finding.p_malignant, sys.float_info.epsilon))
+        signs = SIGNS[finding.kind]
         words = [getattr(finding, axis) for axis in signs.axes]
         parts = [
             strength * odds[word] if finding.visible else 0.0 for odds, word in zip(signs.log_odds, words, strict=True)
@@ -251,7 +253,7 @@ def _population(recipe: Recipe) -> Section:
                 "Ceilings",
                 ("task", "AUC"),
                 ceilings,
-                "AUC of the probabilities that labels were drawn with: no reader can do better on this recipe.",
+                "AUC of the probabilities that labels were drawn with: nobody who sees one exam can do better.",
             ),
             Table(
                 "frequencies",

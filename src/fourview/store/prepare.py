@@ -7,8 +7,8 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from fourview.store.selection import RULES, FlowStep, Selection, count_flow, sel
 from fourview.store.splits import FOLDER as SPLITS
 from fourview.store.store import ABOUT_FILE, read_about_store
 from fourview.store.writable import writable_listing
-from fourview.whole_files import remove_parts, write_whole
+from fourview.whole_files import remove_parts, write_whole, writing_to
 
 FLOW_FILE, FAILURES_FILE = "flow.json", "failures.csv"
 _ROWS_AT_ONCE = 500  # that wait as Python values before they become a table
@@ -102,7 +102,7 @@ def prepare(
     root, out = root.absolute(), out.absolute()  # workers of a cluster start elsewhere
     listing = writable_listing(dataset.find(root))
     _check_listing(listing, root)
-    with _writing_to(out):
+    with writing_to(out):
         out.mkdir(parents=True, exist_ok=True)
         with held_lock(out):
             _open_store(out, dataset, crop, resume=resume)
@@ -255,14 +255,3 @@ def _write_tables(
 
 def _json(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-
-
-@contextmanager
-def _writing_to(out: Path) -> Iterator[None]:
-    """What goes wrong with the output is a wrong set-up: no room, no permission."""
-    try:
-        yield
-    except OSError as error:
-        raise SetupError(
-            f"cannot write {out}: {error.strerror or error}; make room or fix it, then run again with --resume"
-        ) from error

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fourview.calibration import Calibration, OperatingPoint
 
 Span = tuple[int, int]
+Storage = Literal["fp32", "fp16"]
+Depth = Annotated[int, Field(ge=1)]
 WiringName = Literal["view-wise", "image-wise", "single-image", "side-wise", "joint"]
 
 
@@ -21,12 +23,17 @@ class Section(BaseModel):
 
 
 class ExamNetwork(Section):
-    """The exam-level network (networks/exam.py). labels: the order of a four-row head's outputs, as upstream's."""
+    """The exam-level network (networks/exam.py), or the one of BI-RADS pretraining (networks/birads.py).
+
+    blocks  residual blocks in each stage of the columns;  width  channels of the first
+    labels  the order of a four-row head's outputs, as upstream's
+    """
 
     family: Literal["resnet22"] = "resnet22"
     wiring: WiringName
     heatmaps: bool  # True: channels are image, benign heatmap, malignant heatmap; False: image
     width: int = Field(16, ge=1)
+    blocks: tuple[Depth, Depth, Depth, Depth, Depth] = (2, 2, 2, 2, 2)
     views: tuple[str, ...] = ("L-CC", "R-CC", "L-MLO", "R-MLO")
     labels: tuple[
         Literal["left_benign"], Literal["right_benign"], Literal["left_malignant"], Literal["right_malignant"]
@@ -93,34 +100,57 @@ class Geometry(Section):
 
 
 class Training(Section):
-    """Where the numbers of the network come from. trained: None = nobody can tell."""
+    """Where the numbers of the network come from.
+
+    trained        None = nobody can tell
+    data           what it was trained on, and split; terms: of that data
+    population     whom the data are of, in words
+    phantoms_only  neither it nor what it started from has seen anything but phantoms: it refuses other images
+    recipe, stage, seed, recipe_sha256  what trained it (fourview.train); data_sha256: images, parts and pixels
+    minutes        that training took, on `trained_on`
+    """
 
     trained: bool | None
     data: str
-    terms: str = ""  # of the training data
+    terms: str = ""
     source: str = ""
+    population: str = ""
+    phantoms_only: bool = False
+    recipe: str | None = None
+    stage: Literal["patch", "birads", "exam"] | None = None
+    seed: int | None = None
     recipe_sha256: str | None = None
+    data_sha256: str | None = None
+    minutes: float | None = Field(None, ge=0)
+    trained_on: str = ""
 
 
 class Metric(Section):
+    """One number of a card. positives: None where the unit is neither positive nor negative."""
+
     name: str
     value: float
     interval_95: tuple[float, float] | None = None
-    unit: Literal["image", "breast", "exam", "patient"]
+    unit: Literal["patch", "image", "breast", "exam", "patient"]
     n: int
+    positives: int | None = None
     population: str
 
 
 class Card(Section):
     """The content of card.json.
 
+    birads       a network of BI-RADS pretraining: only for training others (`--init`), it reads no exams
     calibration  of readings of this network alone; None: its scores only rank
+    storage      of convolutions and layers in the files: fp16 takes half the room. Statistics and biases are stored as
+                 float32, and everything is loaded as that
     """
 
     format: Literal["fourview-weights/1"] = "fourview-weights/1"
     name: str
     exam: ExamNetwork | None = None
     patch: PatchNetwork | None = None
+    birads: ExamNetwork | None = None
     input: Input = Input()
     geometry: Geometry = Geometry()
     calibration: Calibration | None = None
@@ -129,26 +159,63 @@ class Card(Section):
     metrics: tuple[Metric, ...] = ()
     operating_points: tuple[OperatingPoint, ...] = ()
     notes: str = ""
+    storage: Storage = "fp32"
     sha256: dict[str, str] = {}  # file name -> SHA-256 of the file
 
     @model_validator(mode="after")
     def _is_complete(self) -> Card:
-        if self.exam is None and self.patch is None:
-            raise ValueError("neither an exam network nor a patch network")
-        if self.exam is not None and self.exam.heatmaps and self.patch is None:
+        if self.exam is None and self.patch is None and self.birads is None:
+            raise ValueError("neither an exam network nor a patch network, nor one of BI-RADS pretraining")
+        if self.patch is None and any(network and network.heatmaps for network in (self.exam, self.birads)):
             raise ValueError("an image+heatmaps network needs its patch network in the same folder")
         return self
 
     @property
     def kind(self) -> str:
         """What `weights list` shows: the wiring, or "patch"."""
-        if self.exam is None:
+        network = self.exam or self.birads
+        if network is None:
             return "patch"
-        return f"{self.exam.wiring}, {'image+heatmaps' if self.exam.heatmaps else 'image only'}"
+        kind = f"{network.wiring}, {'image+heatmaps' if network.heatmaps else 'image only'}"
+        return kind if self.exam else f"BI-RADS pretraining, {kind}"
 
     @property
     def weights_hash(self) -> str:
-        """16 hex digits over everything that changes a raw score: tensors, geometry, input."""
-        parts = ("exam", "patch", "input", "geometry", "sha256")
-        content = {part: self.model_dump(mode="json")[part] for part in parts}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+        """16 hex digits over everything that changes a raw score: tensors, geometry, input.
+
+        What later versions added is left out where it has no effect, so that older weights keep their hash.
+        """
+        content = self.model_dump(mode="json", include={"exam", "patch", "birads", "input", "geometry", "sha256"})
+        if content["birads"] is None:
+            del content["birads"]
+        if content["exam"] is not None and self.exam is not None and self.exam.blocks == (2, 2, 2, 2, 2):
+            del content["exam"]["blocks"]
+        return _hash(content)
+
+    @property
+    def patch_hash(self) -> str:
+        """16 hex digits over everything that changes a heatmap: the patch network, and how images are cropped for it.
+
+        Raises ValueError without a patch network.
+        """
+        if self.patch is None:
+            raise ValueError(f"{self.name} has no patch network")
+        network, file = self.patch.model_dump(mode="json"), self.sha256.get("patch.safetensors")
+        return _hash({"patch": network, "crop": self.cropping, "file": file})
+
+    @property
+    def cropping(self) -> dict[str, Any]:
+        """What decides the crop of an image, and so where its patches lie: what two networks must share to share it."""
+        way = self.input.resample
+        return {
+            "resample": way,
+            "spacing_mm": None if way == "never" else self.input.spacing_mm,
+            "spacing_range_mm": self.input.spacing_range_mm if way == "outside_range" else None,
+            "crop_iterations": self.geometry.crop_iterations,
+            "crop_buffer_px": self.geometry.crop_buffer_px,
+            "std_floor": self.geometry.std_floor,
+        }
+
+
+def _hash(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Weights folder <-> networks: card.json + network.safetensors and/or patch.safetensors."""
+"""Weights folder <-> networks: card.json + network.safetensors, patch.safetensors, birads.safetensors as it says."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fourview.exam import SetupError
+from fourview.networks.birads import BiradsNetwork
 from fourview.networks.densenet import DenseNet
 from fourview.networks.exam import WiredNetwork
-from fourview.weights.card import Card, ExamNetwork, PatchNetwork
-from fourview.weights.home import CARD_NAME
+from fourview.weights.card import Card, ExamNetwork, PatchNetwork, Storage
+from fourview.weights.home import CARD_NAME, ENSEMBLE_NAME
 from fourview.whole_files import whole_folder
 
 EXAM_FILE = "network.safetensors"
 PATCH_FILE = "patch.safetensors"
+BIRADS_FILE = "birads.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,7 @@ class Weights:
     card: Card
     exam: WiredNetwork | None
     patch: DenseNet | None
+    birads: BiradsNetwork | None = None
 
 
 def load_card(folder: Path) -> Card:
@@ -53,10 +56,18 @@ def load_weights(folder: Path) -> Weights:
     card = load_card(folder)
     exam = build_exam(card.exam) if card.exam else None
     patch = build_patch(card.patch) if card.patch else None
-    for network, file_name in ((exam, EXAM_FILE), (patch, PATCH_FILE)):
+    birads = build_birads(card.birads) if card.birads else None
+    for network, file_name in ((exam, EXAM_FILE), (patch, PATCH_FILE), (birads, BIRADS_FILE)):
         if network is not None:
-            _fill(network, folder / file_name, card.sha256.get(file_name))
-    return Weights(card, exam, patch)
+            _fill(network, find_file(folder, file_name), card.sha256.get(file_name))
+    return Weights(card, exam, patch, birads)
+
+
+def find_file(folder: Path, name: str) -> Path:
+    """Where a file of a weights folder is: in it, or beside it, where the members of an ensemble share the file."""
+    beside = folder.parent / name
+    shared = not (folder / name).is_file() and beside.is_file() and (folder.parent / ENSEMBLE_NAME).is_file()
+    return beside if shared else folder / name
 
 
 def save_weights(
@@ -65,29 +76,59 @@ def save_weights(
     *,
     exam: Mapping[str, Tensor] | None = None,
     patch: Mapping[str, Tensor] | None = None,
+    birads: Mapping[str, Tensor] | None = None,
+    storage: Storage = "fp32",
 ) -> Card:
     """Write a weights folder, whole or not at all, and return its card with the files' hashes.
 
-    Raises SetupError if the folder exists, or if tensors and card do not fit.
+    storage  of convolutions and layers, see Card
+
+    Raises SetupError if the folder exists, if tensors and card do not fit, or if fp16 cannot hold a value.
     """
     if folder.exists():
         raise SetupError(f"{folder}: exists already; need a new folder")
     with whole_folder(folder) as building:
         hashes = {}
-        for tensors, file_name in ((exam, EXAM_FILE), (patch, PATCH_FILE)):
+        for tensors, file_name in ((exam, EXAM_FILE), (patch, PATCH_FILE), (birads, BIRADS_FILE)):
             if tensors is not None:
-                save_file({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, building / file_name)
+                save_file({k: _store(k, v, storage) for k, v in tensors.items()}, building / file_name)
                 hashes[file_name] = sha256_file(building / file_name)
-        card = card.model_copy(update={"sha256": hashes})
+        card = card.model_copy(update={"sha256": hashes, "storage": storage})
         (building / CARD_NAME).write_text(card.model_dump_json(indent=2) + "\n")
         load_weights(building)  # what was written must be what can be read
     return card
 
 
+def _store(name: str, tensor: Tensor, storage: Storage) -> Tensor:
+    """The tensor as it is written. Vectors stay whole: statistics span more than fp16 does, and take no room."""
+    tensor = tensor.detach().contiguous().cpu()
+    if storage == "fp32" or tensor.ndim < 2:
+        return tensor
+    stored = tensor.to(torch.float16)
+    if bool((~torch.isfinite(stored) & torch.isfinite(tensor)).any()):
+        raise SetupError(f"{name}: found values up to {tensor.abs().max():g}, need at most 65504 to be stored as fp16")
+    return stored
+
+
 def build_exam(network: ExamNetwork) -> WiredNetwork:
     """The exam network of a card, with initial values."""
     return WiredNetwork(
-        network.wiring, channels_in=3 if network.heatmaps else 1, width=network.width, views=network.views
+        network.wiring,
+        channels_in=3 if network.heatmaps else 1,
+        width=network.width,
+        views=network.views,
+        blocks=network.blocks,
+    ).eval()
+
+
+def build_birads(network: ExamNetwork) -> BiradsNetwork:
+    """The network of BI-RADS pretraining of a card, with initial values."""
+    return BiradsNetwork(
+        network.wiring,
+        channels_in=3 if network.heatmaps else 1,
+        width=network.width,
+        views=network.views,
+        blocks=network.blocks,
     ).eval()
 
 

@@ -12,6 +12,7 @@ from fourview.exam import SetupError
 from fourview.weights.zoo import ZOO, ZooEntry, known_folders
 
 CARD_NAME = "card.json"
+ENSEMBLE_NAME = "ensemble.json"
 
 
 def weights_home() -> Path:
@@ -28,19 +29,26 @@ def installed(home: Path | None = None) -> tuple[str, ...]:
     """
     home = home or weights_home()
     try:
-        cards = sorted(home.glob(f"*/{CARD_NAME}")) if home.is_dir() else []
+        cards = (
+            [path for name in (CARD_NAME, ENSEMBLE_NAME) for path in home.glob(f"*/{name}")] if home.is_dir() else []
+        )
     except OSError as error:
         raise SetupError(f"weights home {home}: cannot be read: {error.strerror}") from error
-    return tuple(card.parent.name for card in cards if not card.parent.name.startswith("."))
+    return tuple(sorted({card.parent.name for card in cards if not card.parent.name.startswith(".")}))
+
+
+def is_weights(folder: Path) -> bool:
+    """Whether the folder says that it holds weights: of one network, or of an ensemble."""
+    return (folder / CARD_NAME).is_file() or (folder / ENSEMBLE_NAME).is_file()
 
 
 def resolve(name_or_folder: str, *, home: Path | None = None, zoo: Mapping[str, ZooEntry] = ZOO) -> Path:
-    """The weight folder that the user means: a folder with a card, else the installed weights of that name.
+    """The weight folder that the user means: one with a card, or of an ensemble, else the installed one of that name.
 
     Raises SetupError, which lists what is installed and says how to install the rest.
     """
     folder = Path(name_or_folder).expanduser()
-    if name_or_folder and (folder / CARD_NAME).is_file():
+    if name_or_folder and is_weights(folder):
         return folder
     home = home or weights_home()
     names = installed(home)

@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fourview.report.plots.canvas import (
     FAINT,
@@ -69,12 +70,14 @@ def draw_lines(
     x_limits: tuple[float, float] | None = None,
     y_limits: tuple[float, float] | None = None,
     log_x: bool = False,
+    whole_x: bool = False,
     marks: Sequence[tuple[float, str]] = (),
 ) -> str:
     """Lines over any x (sweeps, decision curves, FROC), as SVG.
 
-    log_x  x that is not positive is not drawn
-    marks  vertical lines: (x, what it is)
+    log_x    x that is not positive is not drawn
+    whole_x  x counts something: ticks at whole numbers only
+    marks    vertical lines: (x, what it is)
     """
 
     def draw(left: float) -> tuple[Figure, float]:
@@ -89,6 +92,8 @@ def draw_lines(
             axes.set_ylim(*y_limits)
         if log_x:
             plain_ticks(axes, "x")
+        if whole_x:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel(fit(x_label, _WIDE[0]))
         axes.set_ylabel(fit(y_label, _WIDE[1]))
         _draw_marks(sheet, axes, marks)

@@ -1,0 +1,1 @@
+"""Training: data -> stage (network, samples, loss, judgement) -> loop -> run folder -> weights folder."""

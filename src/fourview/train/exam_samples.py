@@ -1,0 +1,160 @@
+"""An exam of a store -> the windows that the network is trained on: what `screen` would feed it, with noise.
+
+For one sample the order of draws is: the image of each view and its window, view by view; then the noise of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fourview.exam import ExamError, SetupError, View
+from fourview.heatmap import PatchGrid, spread_over_pixels
+from fourview.prepare import Prepared
+from fourview.store.heatmaps import StoredHeatmaps
+from fourview.store.store import Store
+from fourview.train.crops import read_crop
+from fourview.train.exam_cases import ExamCase
+from fourview.train.recipe import Recipe
+from fourview.train.stage import VALIDATION, Key, open_stream
+from fourview.weights.card import Card
+from fourview.window import JitterNoise, cut_input, draw_jitter, find_best_centre, place_window
+
+SAMPLE = 22  # what the random stream of a sample is for, see stage.open_stream
+CHANNELS = ("benign", "malignant")  # of the heatmaps, behind the image: the order that `screen` uses
+_COLUMNS = ["image", "view", "spacing_mm", "pixel_mode", "faces", "mirrored", "blob", "pixels_sha256"]
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ExamSamples:
+    """Reads the samples of the exam stages. It pickles, and holds no pixels.
+
+    rows      image -> what its row of the manifest says
+    card      of the network: geometry and input
+    heatmaps  None: the network reads images only
+    """
+
+    recipe: Recipe
+    store: Store
+    rows: Mapping[str, Mapping[str, Any]]
+    card: Card
+    heatmaps: StoredHeatmaps | None
+
+    def read(self, case: ExamCase, key: Key) -> dict[str, Array]:
+        """View -> (channels, rows, cols), the network's input.
+
+        In training one of the images of a view is drawn, its window jittered, and Gaussian noise added to all channels,
+        as the recipe says. Validation sees the exact window of the first image. Raises ExamError for broken files.
+        """
+        sampling = self.recipe.exams
+        if sampling is None:
+            raise ValueError("the recipe has no section exams")
+        learning = key.epoch != VALIDATION
+        rng = open_stream(self.recipe.seed, SAMPLE, key.epoch, key.place)
+        windows_rng = np.random.RandomState(rng.integers(2**32))  # what window.draw_jitter draws from
+        found = {}
+        for view, images in case.images.items():
+            image = images[int(rng.integers(len(images))) if learning else 0]
+            found[view] = self._cut(image, windows_rng, jittered=learning and sampling.windows)
+        if learning and sampling.noise:
+            noise = np.float32(sampling.noise)
+            return {view: add_noise(window, noise, rng) for view, window in found.items()}
+        return found
+
+    def _cut(self, image: str, rng: np.random.RandomState, *, jittered: bool) -> Array:
+        row = self.rows[image]
+        prepared = read_as_screened(self.store, row, self.card)
+        geometry, angle = self.card.geometry, View(row["view"]).angle
+        noise = JitterNoise(geometry.location_noise_px, geometry.size_noise_px) if jittered else JitterNoise()
+        placement = place_window(
+            prepared.crop.pixels.shape,
+            angle=angle,
+            window=geometry.window_px(angle),
+            centre=prepared.best_centre,
+            noise=noise,
+            jitter=draw_jitter(rng, noise),
+        )
+        planes = [prepared.crop.pixels.astype(np.float32), *self._read_maps(row, prepared)]
+        return cut_input(planes, placement, geometry.window_px(angle), std_floor=geometry.std_floor)
+
+    def _read_maps(self, row: Mapping[str, Any], prepared: Prepared) -> list[Array]:
+        if self.heatmaps is None:
+            return []
+        answers = self.heatmaps.read(row["blob"], pixels_sha256=row["pixels_sha256"])
+        if answers.shape != prepared.crop.pixels.shape:
+            raise ExamError(
+                f"{row['image']}: found heatmaps of {answers.shape} pixels, need {prepared.crop.pixels.shape}: "
+                "the crop is another one; fill the store with heatmaps again"
+            )
+        grid = PatchGrid(answers.rows, answers.cols, answers.side_px)
+        places = [answers.classes.index(finding) for finding in CHANNELS]
+        return [spread_over_pixels(answers.p[:, place], grid, answers.shape) for place in places]
+
+
+def open_samples(
+    recipe: Recipe, store: Store, table: pl.DataFrame, *, card: Card, patch: Card | None, cases: Sequence[ExamCase]
+) -> tuple[ExamSamples, dict[str, str]]:
+    """What reads the samples of these exams; and exam -> why it cannot be read, of those without heatmaps.
+
+    patch  of the network whose heatmaps are in the store; None: none are read
+    Raises SetupError if the store was not filled with these heatmaps, or they are of other crops.
+    """
+    images = {image: case.exam for case in cases for several in case.images.values() for image in several}
+    rows = {row["image"]: row for row in table.select(_COLUMNS).iter_rows(named=True) if row["image"] in images}
+    small = replace(store, manifest=store.manifest.clear())  # worker processes get no table of a million rows
+    if patch is None:
+        return ExamSamples(recipe, small, rows, card, None), {}
+    if patch.cropping != card.cropping:
+        found = {name: value for name, value in patch.cropping.items() if card.cropping[name] != value}
+        raise SetupError(
+            f"{patch.name}: a patch network for crops with {_say(found)}; need {_say(card.cropping, only=found)}, as "
+            f"the recipe {recipe.name} says in its input and geometry"
+        )
+    heatmaps = StoredHeatmaps(store.path, patch.patch_hash)
+    missing = heatmaps.find_missing(row["blob"] for row in rows.values())
+    problems = {images[image]: missing[row["blob"]] for image, row in rows.items() if row["blob"] in missing}
+    if untried := sum(problem is None for problem in problems.values()):
+        raise SetupError(
+            f"{store.path}: found {untried} of {len(cases)} exams without heatmaps of {patch.name} "
+            f"({patch.patch_hash}); need all: fourview heatmaps STORE --weights {patch.name}"
+        )
+    return ExamSamples(recipe, small, rows, card, heatmaps), {exam: why for exam, why in problems.items() if why}
+
+
+def add_noise(window: Array, deviation: np.float32, rng: np.random.Generator) -> Array:
+    """The window with Gaussian noise on all its channels, heatmaps too, as upstream's loader has it."""
+    noise = rng.standard_normal(window.shape, np.float32)
+    noise *= deviation
+    noise += window
+    return noise
+
+
+def read_as_screened(store: Store, row: Mapping[str, Any], card: Card) -> Prepared:
+    """The stored image, cropped and centred as it would be from its file.
+
+    Stored crops face right. Of a file that faces left, `crop_breast` keeps upstream's x, which is one larger than that
+    of a true mirror: so it is here, or windows would lie a pixel beside those that are read.
+    """
+    prepared = read_crop(store, row, card)
+    if row["faces"] == "right":
+        return prepared
+    rows, col = prepared.crop.rightmost
+    angle = prepared.mammogram.view.angle
+    centre = find_best_centre(
+        prepared.crop.pixels,
+        angle=angle,
+        window=card.geometry.window_px(angle),
+        rightmost_col=col + 1,
+        bottommost_row=prepared.crop.bottommost[0],
+    )
+    return replace(prepared, crop=replace(prepared.crop, rightmost=(rows, col + 1)), best_centre=centre)
+
+
+def _say(values: Mapping[str, Any], *, only: Mapping[str, Any] | None = None) -> str:
+    return ", ".join(f"{name} {values[name]}" for name in (only or values))

@@ -1,0 +1,134 @@
+"""A finished run -> the weights folder that `screen`, `heatmaps` and `--init` take, and its card."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fourview.evaluate.estimate import Estimate
+from fourview.evaluate.question import Question
+from fourview.train.data import TrainingData
+from fourview.train.loop import Trained
+from fourview.train.stage import Stage
+from fourview.weights.card import Card, Metric, Storage
+from fourview.weights.folder import Weights, load_card, save_weights
+from fourview.weights.home import CARD_NAME
+
+WEIGHTS = "weights"  # the folder in a run's
+OWN_LICENCE = "Apache-2.0"
+
+
+def write_run_weights(
+    folder: Path,
+    stage: Stage,
+    trained: Trained,
+    *,
+    data: TrainingData,
+    questions: Sequence[Question],
+    starts: Mapping[str, Weights | None],
+    storage: Storage = "fp32",
+) -> Card:
+    """The weights of the best epoch; what an earlier sitting wrote of the same run is taken as it is.
+
+    starts  "init" and "patch": the weights that it began with, and whose heatmaps it saw
+
+    Raises SetupError if `folder` holds something else or cannot be written.
+    """
+    if (folder / CARD_NAME).is_file():
+        return load_card(folder)
+    recipe = stage.recipe
+    words = f"{data.name}; split {data.split}"
+    card = stage.card(name=f"{recipe.name}-{recipe.stage}-seed{recipe.seed}", judgement=trained.best, data=words)
+    begun = [weights.card for weights in starts.values() if weights is not None]
+    training = card.training.model_copy(
+        update={
+            "source": join_origins(begun),
+            "terms": str(data.store.about.get("terms", "")),
+            "population": describe_population(data),
+            "phantoms_only": data.phantoms_only and all(_saw_no_patient(one) for one in begun),
+            "recipe": recipe.name,
+            "stage": recipe.stage,
+            "seed": recipe.seed,
+            "recipe_sha256": recipe.hash,
+            "data_sha256": data.hash,
+            "minutes": round(trained.seconds / 60, 1),
+            "trained_on": describe_machine(),
+        }
+    )
+    card = card.model_copy(
+        update={
+            "training": training,
+            "licence": choose_licence(data, begun),
+            "metrics": tuple(as_metric(question.area, population=f"validation of {words}") for question in questions),
+        }
+    )
+    return save_weights(folder, card, storage=storage, **_place(stage, card, trained.tensors, starts))
+
+
+def as_metric(area: Estimate, *, population: str) -> Metric:
+    """An estimate as a card holds it."""
+    known = math.isfinite(area.low) and math.isfinite(area.high)
+    return Metric(
+        name=area.name,
+        value=area.value,
+        interval_95=(area.low, area.high) if known else None,
+        unit=area.unit,
+        n=area.n,
+        positives=area.positives,
+        population=population,
+    )
+
+
+def describe_population(data: TrainingData) -> str:
+    """How many women, exams and images of which part, in words."""
+    counts = []
+    for part in ("train", "validation", "test"):
+        rows = data.rows(part)
+        if len(rows):
+            women, exams = rows["patient"].n_unique(), rows.select("dataset", "exam").n_unique()
+            counts.append(f"{part} {women:,} women, {exams:,} exams, {len(rows):,} images")
+    what = "phantoms, nobody was imaged" if data.phantoms_only else ", ".join(sorted(set(data.table["dataset"])))
+    return f"{what}: {'; '.join(counts)}"
+
+
+def describe_machine() -> str:
+    """The GPU, or the processor's kind and the threads used."""
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+def choose_licence(data: TrainingData, begun: Sequence[Card]) -> str:
+    """Ours for what was learned from phantoms alone; else that of the weights it began with, and the data's terms."""
+    foreign = dict.fromkeys(card.licence for card in begun if card.licence != OWN_LICENCE)
+    if data.phantoms_only and not foreign:
+        return OWN_LICENCE
+    terms = [] if data.phantoms_only else ["the terms of the training data decide (see training.terms)"]
+    return "; ".join([*(f"made from weights under {licence}" for licence in foreign), *terms])
+
+
+def join_origins(begun: Sequence[Card]) -> str:
+    """The weights that a run was made from, by name and hash."""
+    return "; ".join(f"made from {card.name} ({card.weights_hash})" for card in begun)
+
+
+def _saw_no_patient(card: Card) -> bool:
+    return card.training.phantoms_only or card.training.trained is False
+
+
+def _place(
+    stage: Stage, card: Card, tensors: Mapping[str, Tensor], starts: Mapping[str, Weights | None]
+) -> dict[str, Mapping[str, Tensor]]:
+    """Which file takes which tensors. A network that reads heatmaps brings its patch network along."""
+    name = stage.recipe.stage
+    placed: dict[str, Mapping[str, Tensor]] = {name: tensors}
+    sources = [starts.get(role) for role in ("patch", "init")]  # as open_stage takes them
+    patch = next((source.patch for source in sources if source is not None and source.patch is not None), None)
+    if name != "patch" and card.patch is not None and patch is not None:
+        placed["patch"] = patch.state_dict()
+    return placed

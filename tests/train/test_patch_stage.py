@@ -1,0 +1,162 @@
+"""The patch stage: what the training loop gets from it."""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fourview.exam import SetupError
+from fourview.store.splits import make_split
+from fourview.train.data import TrainingData, open_data
+from fourview.train.patch_stage import INPUT, PatchStage
+from fourview.train.recipe import CLASSES, Recipe
+from fourview.train.stage import VALIDATION, Key, collate
+from tests.train.planted_set import Planted, make_store, on_planted
+
+
+@pytest.fixture(scope="module")
+def stage(patch_recipe: Recipe, open_phantoms: Callable[[Recipe], TrainingData]) -> PatchStage:
+    return PatchStage.open(patch_recipe, open_phantoms(patch_recipe))
+
+
+def test_an_epoch_is_the_recipes_mix_and_no_epoch_is_like_another(stage: PatchStage) -> None:
+    keys = stage.epoch(3)
+    assert [key.place for key in keys] == list(range(40))
+    assert {key.epoch for key in keys} == {3}
+    assert Counter(key.kind for key in keys) == {"malignant": 8, "benign": 14, "outside": 2, "negative": 16}
+    assert stage.epoch(3) == keys
+    assert [(key.kind, key.case) for key in stage.epoch(4)] != [(key.kind, key.case) for key in keys]
+    key = keys[0]
+    later = Key(4, key.place, key.case, key.kind)
+    assert not np.array_equal(stage.load(key).inputs[INPUT], stage.load(later).inputs[INPUT])
+
+
+def test_validation_reads_the_same_patches_every_time_and_only_validation_images(
+    stage: PatchStage, phantom_store: Path, open_phantoms: Callable[[Recipe], TrainingData]
+) -> None:
+    keys = stage.validation()
+    assert len(keys) == 30
+    assert {key.epoch for key in keys} == {VALIDATION}
+    assert stage.validation() == keys
+    table = open_phantoms(stage.recipe).table
+    part_of = dict(zip(table["image"], table["part"], strict=True))
+    assert {part_of[stage.load(key).name] for key in keys} == {"validation"}
+    assert {part_of[stage.load(key).name] for key in stage.epoch(0)} == {"train"}
+
+
+def test_a_sample_is_the_same_from_a_copy_of_the_stage_in_any_order(stage: PatchStage) -> None:
+    copy = pickle.loads(pickle.dumps(stage))
+    keys = [*stage.epoch(0)[:10], *stage.validation()[:10]]
+    here = {key: stage.load(key) for key in keys}
+    for key in reversed(keys):
+        there = copy.load(key)
+        assert there.inputs[INPUT].tobytes() == here[key].inputs[INPUT].tobytes()
+        assert there.name == here[key].name
+        assert CLASSES[int(there.targets[0])] == key.kind
+        assert there.inputs[INPUT].shape == (1, 32, 32)
+        assert there.inputs[INPUT].dtype == np.float32
+
+
+def test_another_seed_is_another_network_and_other_patches(
+    stage: PatchStage, open_phantoms: Callable[[Recipe], TrainingData]
+) -> None:
+    recipe = stage.recipe.with_values(["seed=1"])
+    other = PatchStage.open(recipe, open_phantoms(recipe))
+    key = stage.epoch(0)[0]
+    assert not np.array_equal(stage.load(key).inputs[INPUT], other.load(key).inputs[INPUT])
+    weights = [net.state_dict()["features.conv0.weight"] for net in (stage.network, other.network)]
+    assert not torch.equal(*weights)
+
+
+def test_right_answers_have_areas_of_one_and_swapped_classes_do_not(stage: PatchStage) -> None:
+    targets = np.repeat(np.arange(4), 5)[:, None]
+    names = [f"image {number}" for number in range(20)]
+    right = np.full((20, 4), 0.1, np.float32)
+    right[np.arange(20), targets[:, 0]] = 0.7
+    judged = stage.judge(names, right, targets)
+    assert judged.score == 1
+    assert all(judged.metrics[f"auc_{name}"] == 1 for name in CLASSES)
+    assert judged.metrics["loss"] == pytest.approx(-np.log(0.7), rel=1e-6)
+    assert judged.metrics["malignant_as_malignant"] == judged.metrics["n_malignant"] == 5
+    swapped = stage.judge(names, right[:, [1, 0, 2, 3]], targets)
+    assert swapped.score < 0.5
+    assert swapped.metrics["malignant_as_benign"] == swapped.metrics["benign_as_malignant"] == 5
+    assert swapped.metrics["malignant_as_malignant"] == 0
+    assert swapped.metrics["auc_outside"] == 1
+    row = swapped.table.row(0, named=True)
+    assert (row["image"], row["class"], row["said"]) == ("image 0", "malignant", "benign")
+    assert row["p_benign"] == pytest.approx(0.7)
+
+
+def test_a_class_without_a_validation_patch_has_no_area_and_a_finding_must_have_some(stage: PatchStage) -> None:
+    answers = np.full((6, 4), 0.25, np.float32)
+    judged = stage.judge(list("abcdef"), answers, np.array([[0], [0], [1], [1], [3], [3]]))
+    assert "auc_outside" not in judged.metrics
+    assert judged.metrics["n_outside"] == 0
+    with pytest.raises(SetupError):
+        stage.judge(list("abcdef"), answers, np.array([[1], [1], [1], [1], [3], [3]]))
+
+
+def test_the_card_says_what_was_trained_on_what_and_how_well(
+    stage: PatchStage, open_phantoms: Callable[[Recipe], TrainingData]
+) -> None:
+    keys = stage.validation()
+    batch = collate([stage.load(key) for key in keys])
+    answers = stage.answer(stage.network.eval(), batch).detach().numpy()
+    assert np.allclose(answers.sum(axis=1), 1, atol=1e-6)
+    judged = stage.judge(batch.names, answers, batch.targets.numpy())
+    card = stage.card(name="tiny-1", judgement=judged, data="12 phantom exams")
+    assert (card.name, card.patch, card.exam) == ("tiny-1", stage.recipe.patch, None)
+    assert card.geometry == stage.recipe.geometry
+    assert card.training.trained is True
+    assert card.training.phantoms_only
+    assert card.training.recipe_sha256 == stage.recipe.hash
+    assert card.training.data_sha256 == open_phantoms(stage.recipe).hash
+    low, high = card.input.spacing_range_mm or (0, 0)
+    assert 0.6 < low <= high < 0.9  # mm: a tenth of the units' pixels
+    found = {metric.name: metric for metric in card.metrics}
+    malignant = found["AUC, malignant patches against others"]
+    assert malignant.value == pytest.approx(judged.metrics["auc_malignant"])
+    assert (malignant.unit, malignant.n, malignant.positives) == ("patch", 30, 6)
+    assert not stage.card(name="tiny-1", judgement=None, data="").metrics
+
+
+def test_pictures_show_every_class(stage: PatchStage) -> None:
+    pictures = stage.pictures()
+    shown = Counter(picture.name.partition(":")[0] for picture in pictures)
+    assert shown == {"malignant": 4, "benign": 4, "outside": 2, "negative": 4}
+    assert all(CLASSES[int(p.targets[0])] == p.name.partition(":")[0] for p in pictures)
+
+
+def test_the_stage_can_be_learned(tmp_path: Path, patch_recipe: Recipe) -> None:
+    images = tuple(
+        Planted(f"e{number}", view, lesions)
+        for number in range(12)
+        for view, lesions in (
+            (("L-CC", {"malignant": (120, 60)}), ("R-MLO", {"benign": (180, 70)})),
+            (("L-MLO", {}), ("R-CC", {})),
+        )[number % 2]
+    )
+    store = make_store(tmp_path / "store", tmp_path / "pictures", images)
+    make_split(store.manifest, fractions=(0.5, 0.3, 0.2), stratify="label").write(store.path, "parts")
+    recipe = on_planted(patch_recipe, "patches.per_epoch=400", "patches.validation=80")
+    data = open_data(str(store.path), split="parts", recipe=recipe, cache=tmp_path)
+    stage = PatchStage.open(recipe, data)
+    network = stage.network.train()
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
+    keys = [key for epoch in range(3) for key in stage.epoch(epoch)]
+    for start in range(0, len(keys), 20):
+        batch = collate([stage.load(key) for key in keys[start : start + 20]])
+        optimiser.zero_grad()
+        stage.loss(network, batch).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    batch = collate([stage.load(key) for key in stage.validation()])
+    answers = stage.answer(network.eval(), batch).detach().numpy()
+    judged = stage.judge(batch.names, answers, batch.targets.numpy())
+    assert judged.score > 0.9, judged.metrics
