@@ -1,10 +1,12 @@
 """`python -m benchmarks.phantom_gate`: the gate before anybody trains on phantoms. Nothing trivial may tell cancer.
 
-    python -m benchmarks.phantom_gate [--jobs 2] [--exams 3000] [--plans 24000] [--other-exams 250] [--scale 0.1]
-                                      [--seed 0] [--cache FOLDER] [--out benchmarks/results/phantom_gate.json]
-    python -m benchmarks.phantom_gate --show     the stored tables, as they stand in docs/phantoms.md
+    python -m benchmarks.phantom_gate [--recipe enriched] [--jobs 2] [--exams 3000] [--plans 24000] [--other-exams 250]
+                                      [--scale 0.1] [--seed 0] [--cache FOLDER]
+                                      [--out benchmarks/results/phantom_gate_enriched.json]
+    python -m benchmarks.phantom_gate [--recipe training] --show     the stored tables, as in docs/phantoms.md
 
-The recipe is `enriched` at medium difficulty; observers besides at easy and hard. Nothing is trained on tissue:
+The recipe (`enriched` or `training`) is taken at medium difficulty; observers besides at easy and hard. Nothing is
+trained on tissue:
 
     lesions   visible biopsied ones, malignant against benign, each the mean over its views. A blob detector (Laplacian
               of Gaussian, radii of 3 to 12 mm) at the lesion and over its breast, brightness, contrast, size
@@ -52,8 +54,8 @@ from fourview.phantom import Recipe, load_recipe, plan_exam
 from fourview.phantom.recipe import DIFFICULTIES, GENERATOR
 
 NAME = "phantom_gate"
-STORED = Path(__file__).parent / "results" / f"{NAME}.json"
-RECIPE, MAIN = "enriched", "medium"
+RESULTS = Path(__file__).parent / "results"
+RECIPES, MAIN = ("enriched", "training"), "medium"
 SEED, SCALE = 0, 0.1
 EXAMS, PLANS, OTHER_EXAMS = 3000, 24000, 250
 LESION_LIMITS, BREAST_LIMITS = (0.35, 0.65), (0.30, 0.70)
@@ -236,6 +238,7 @@ def rank_features(full: Sequence[Record], more: Sequence[Record], *, most: int =
 
 
 def run_gate(
+    name: str,
     *,
     exams: int = EXAMS,
     plans: int = PLANS,
@@ -245,14 +248,14 @@ def run_gate(
     jobs: int = 1,
     cache: Path | None = None,
 ) -> dict[str, Any]:
-    """The stored result: rows of the table, what was drawn, of which recipes."""
+    """The stored result: rows of the table, what was drawn, of which recipe at which difficulty. name: of the recipe"""
     started, sources = time.perf_counter(), digest_sources()
     rows: list[Row] = []
     drawn = {}
     hashes = {}
     single: list[tuple[str, Estimate]] = []
     for difficulty in (MAIN, *(d for d in DIFFICULTIES if d != MAIN)):
-        recipe = load_recipe(RECIPE, difficulty=difficulty)
+        recipe = load_recipe(name, difficulty=difficulty)
         hashes[difficulty] = recipe.hash
         main = difficulty == MAIN
         chosen, cancers = choose_exams(
@@ -268,7 +271,7 @@ def run_gate(
             single = rank_features(full, more)
         rows += judge_observers(full, more, difficulty=difficulty, kinds=main)
     return {
-        "recipe": RECIPE,
+        "recipe": name,
         "hashes": hashes,
         "generator": GENERATOR,
         "sources": sources,
@@ -338,6 +341,7 @@ def _complain(result: dict[str, Any]) -> Iterable[str]:
 
 def main() -> None:
     parser = make_parser(NAME, "Does anything trivial tell?", seed=SEED, jobs=1)
+    parser.add_argument("--recipe", choices=RECIPES, default=RECIPES[0])
     parser.add_argument("--exams", type=int, default=EXAMS, help="drawn in full, at medium difficulty")
     parser.add_argument("--plans", type=int, default=PLANS, help="planned exams, of whose rest cancers are drawn too")
     parser.add_argument("--other-exams", type=int, default=OTHER_EXAMS, help="drawn in full, at easy and at hard")
@@ -348,8 +352,9 @@ def main() -> None:
     result = find_result(
         given,
         NAME,
-        STORED,
+        RESULTS / f"{NAME}_{given.recipe}.json",
         lambda: run_gate(
+            given.recipe,
             exams=given.exams,
             plans=given.plans,
             other_exams=given.other_exams,

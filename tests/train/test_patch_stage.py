@@ -82,7 +82,7 @@ def test_right_answers_have_areas_of_one_and_swapped_classes_do_not(stage: Patch
     judged = stage.judge(names, right, targets)
     assert judged.score == 1
     assert all(judged.metrics[f"auc_{name}"] == 1 for name in CLASSES)
-    assert judged.metrics["loss"] == pytest.approx(-np.log(0.7), rel=1e-6)
+    assert judged.metrics["validation_loss"] == pytest.approx(-np.log(0.7), rel=1e-6)
     assert judged.metrics["malignant_as_malignant"] == judged.metrics["n_malignant"] == 5
     swapped = stage.judge(names, right[:, [1, 0, 2, 3]], targets)
     assert swapped.score < 0.5

@@ -7,6 +7,7 @@ and masks follow it through `place_mask`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -19,6 +20,7 @@ from fourview.prepare import Prepared, crop_for
 from fourview.store.store import Store
 from fourview.train.recipe import Recipe
 from fourview.weights.card import Card, Input, PatchNetwork, Training
+from fourview.window import find_best_centre
 
 Row = Mapping[str, Any]  # of the manifest
 
@@ -26,6 +28,8 @@ Row = Mapping[str, Any]  # of the manifest
 def read_crop(store: Store, row: Row, card: Card) -> Prepared:
     """The image of a row of the manifest, cropped and centred for `card`; its frame leads back to the stored crop.
 
+    Stored crops face right. Of a file that faces left, `crop_breast` keeps upstream's x, which is one larger than that
+    of a true mirror: so it is here, or windows would lie a pixel beside those that `screen` reads.
     Raises ExamError if the stored file is broken, holds no breast that can be cropped, or has no pixel size where the
     card resamples.
     """
@@ -37,7 +41,19 @@ def read_crop(store: Store, row: Row, card: Card) -> Prepared:
         spacing_mm=row["spacing_mm"],
         pixel_mode=row["pixel_mode"],
     )
-    return crop_for(mammogram, card)
+    prepared = crop_for(mammogram, card)
+    if row["faces"] == "right":
+        return prepared
+    rows, col = prepared.crop.rightmost
+    angle = mammogram.view.angle
+    centre = find_best_centre(
+        prepared.crop.pixels,
+        angle=angle,
+        window=card.geometry.window_px(angle),
+        rightmost_col=col + 1,
+        bottommost_row=prepared.crop.bottommost[0],
+    )
+    return replace(prepared, crop=replace(prepared.crop, rightmost=(rows, col + 1)), best_centre=centre)
 
 
 def read_masks(store: Store, row: Row, frame: Frame) -> dict[str, NDArray[np.bool_]]:

@@ -58,13 +58,12 @@ def launched(fabric: Fabric) -> Iterator[None]:
     """In the block, all processes of the run are there and can talk; this machine's are started, unless torchrun did.
 
     Afterwards the connection is taken down by hand: left to the end of the process, its threads now and then abort it.
+    Not after an error, when another process may never come to take it down.
     """
     fabric.launch()
-    try:
-        yield
-    finally:
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+    yield
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def on_first(fabric: Fabric, work: Callable[[], Value]) -> Value:

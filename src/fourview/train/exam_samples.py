@@ -23,7 +23,7 @@ from fourview.train.exam_cases import ExamCase
 from fourview.train.recipe import Recipe
 from fourview.train.stage import VALIDATION, Key, open_stream
 from fourview.weights.card import Card
-from fourview.window import JitterNoise, cut_input, draw_jitter, find_best_centre, place_window
+from fourview.window import JitterNoise, cut_input, draw_jitter, place_window
 
 SAMPLE = 22  # what the random stream of a sample is for, see stage.open_stream
 CHANNELS = ("benign", "malignant")  # of the heatmaps, behind the image: the order that `screen` uses
@@ -69,7 +69,7 @@ class ExamSamples:
 
     def _cut(self, image: str, rng: np.random.RandomState, *, jittered: bool) -> Array:
         row = self.rows[image]
-        prepared = read_as_screened(self.store, row, self.card)
+        prepared = read_crop(self.store, row, self.card)
         geometry, angle = self.card.geometry, View(row["view"]).angle
         noise = JitterNoise(geometry.location_noise_px, geometry.size_noise_px) if jittered else JitterNoise()
         placement = place_window(
@@ -133,27 +133,6 @@ def add_noise(window: Array, deviation: np.float32, rng: np.random.Generator) ->
     noise *= deviation
     noise += window
     return noise
-
-
-def read_as_screened(store: Store, row: Mapping[str, Any], card: Card) -> Prepared:
-    """The stored image, cropped and centred as it would be from its file.
-
-    Stored crops face right. Of a file that faces left, `crop_breast` keeps upstream's x, which is one larger than that
-    of a true mirror: so it is here, or windows would lie a pixel beside those that are read.
-    """
-    prepared = read_crop(store, row, card)
-    if row["faces"] == "right":
-        return prepared
-    rows, col = prepared.crop.rightmost
-    angle = prepared.mammogram.view.angle
-    centre = find_best_centre(
-        prepared.crop.pixels,
-        angle=angle,
-        window=card.geometry.window_px(angle),
-        rightmost_col=col + 1,
-        bottommost_row=prepared.crop.bottommost[0],
-    )
-    return replace(prepared, crop=replace(prepared.crop, rightmost=(rows, col + 1)), best_centre=centre)
 
 
 def _say(values: Mapping[str, Any], *, only: Mapping[str, Any] | None = None) -> str:

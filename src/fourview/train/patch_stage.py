@@ -94,7 +94,7 @@ class PatchStage:
         there = [(code, name) for code, name in enumerate(CLASSES) if name in FINDINGS or (truth == code).any()]
         metrics = {f"auc_{name}": auc(truth == code, answers[:, code], unit="patch").value for code, name in there}
         p_true = answers[np.arange(len(truth)), truth].astype(np.float64)
-        metrics["loss"] = float(-np.log(np.maximum(p_true, 1e-12)).mean())
+        metrics["validation_loss"] = float(-np.log(np.maximum(p_true, 1e-12)).mean())
         said = answers.argmax(axis=1)
         for code, name in enumerate(CLASSES):
             metrics[f"n_{name}"] = float((truth == code).sum())
