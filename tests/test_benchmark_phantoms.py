@@ -266,6 +266,7 @@ def test_a_result_is_measured_and_stored_or_shown(tmp_path, monkeypatch) -> None
 # log-odds
 
 
+@pytest.mark.slow
 def test_twenty_thousand_findings_of_the_whole_population_show_the_planted_log_odds() -> None:
     result = phantom_log_odds.recover(load_recipe("enriched"), findings=20_000, seed=7)
     assert result["findings"] == 20_000
@@ -276,6 +277,7 @@ def test_twenty_thousand_findings_of_the_whole_population_show_the_planted_log_o
     assert result["sharp_within"] == result["sharp"] >= 2
 
 
+@pytest.mark.slow
 def test_a_label_that_forgets_part_of_its_words_is_found_out(monkeypatch) -> None:
     recipe = load_recipe("enriched")
     planted = phantom_log_odds.list_planted(recipe)
@@ -336,6 +338,7 @@ def test_features_do_not_depend_on_brightness_and_contrast_of_the_display() -> N
     assert first.area_cm2 == pytest.approx(150000 * PIXEL_MM**2 / 100)
 
 
+@pytest.mark.slow
 def test_the_same_images_cannot_be_told_apart_and_others_can() -> None:
     ours = [sample for index in range(4) for sample in draw_sample(index, film=False)]
     twins = [_renamed(sample) for index in range(20, 24) for sample in draw_sample(index, film=False)]
@@ -399,6 +402,7 @@ def test_the_stored_geometry_and_speed_pass_for_the_recipe_that_ships() -> None:
     assert stored("geometry")["findings"] >= 200
 
 
+@pytest.mark.slow
 def test_the_stored_log_odds_are_those_of_the_recipes_that_ship() -> None:
     result = stored("log_odds")
     assert result["passes"]

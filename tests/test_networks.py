@@ -169,7 +169,13 @@ def test_classifier_outputs_and_features_are_upstreams(goldens, converted, exam1
         np.testing.assert_allclose(pooled[0], goldens.arrays[f"pooled/bykey/{name}/exam1/{view}"], atol=1e-4, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["view_split_heatmaps", "image_heatmaps", "single_heatmaps"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "image_heatmaps",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("view_split_heatmaps", "single_heatmaps")),
+    ],
+)
 def test_the_screener_feeds_heatmaps_to_the_networks_as_upstream_does(goldens, converted, name) -> None:
     """With the recording's formula heatmaps in place of the patch network's, so that it is quick."""
     screener = Screener.load(converted[name], jitter=0, device="cpu")

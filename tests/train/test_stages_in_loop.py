@@ -95,9 +95,8 @@ def test_recomputed_activations_change_nothing_of_an_exam_network(open_phantoms:
     assert largest_difference(*runs) == 0
 
 
-@pytest.mark.parametrize(
-    "stage", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("patch", "birads")), "exam"]
-)
+@pytest.mark.slow  # the toy stage does it in the fast tests
+@pytest.mark.parametrize("stage", STAGES)
 def test_two_processes_train_a_stage_as_one_does(phantom_store: Path, tmp_path: Path, stage: Stage) -> None:
     recipe = small_recipe(stage, "loop.epochs=1")
     (tmp_path / "recipe.toml").write_text(format_recipe(recipe))
