@@ -362,7 +362,7 @@ class Screener:
             return cuts
 
         chunks = _chunks(list(users), self._engine.windows_at_once)
-        for chunk, cutting in _ahead(cut, chunks):
+        for chunk, cutting in make_ahead(cut, chunks):
             with clock.stage("windows"):
                 cuts = cutting.result()
             for number in placements:
@@ -463,9 +463,9 @@ def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _ahead(make: Callable[[T], U], items: Iterable[T]) -> Iterator[tuple[T, Future[U]]]:
+def make_ahead(make: Callable[[T], U], items: Iterable[T]) -> Iterator[tuple[T, Future[U]]]:
     """Each item with what is made of it; the next is being made, in a thread, while the caller works on this one."""
-    with ThreadPoolExecutor(1, thread_name_prefix="cut windows") as pool:
+    with ThreadPoolExecutor(1, thread_name_prefix="make ahead") as pool:
         before = None
         for item in items:
             started = item, pool.submit(make, item)

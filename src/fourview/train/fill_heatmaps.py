@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from fourview.engine import Engine, ReadPatches
 from fourview.exam import VIEWS, ExamError, SetupError
 from fourview.heatmap import slide_patches
 from fourview.prepare import Prepared
+from fourview.screen import make_ahead
 from fourview.store.heatmaps import HeatmapSource, PatchAnswers, StoredHeatmaps
 from fourview.store.store import Store
 from fourview.train.crops import read_crop
@@ -85,7 +85,11 @@ def fill_heatmaps(
             report(FillStep(there, len(own), exam, None, already_there=True))
         else:
             waiting.append(exam)
-    for number, (exam, images) in enumerate(_ahead(store, exams, waiting, weights.card), start=there + 1):
+
+    def prepare(exam: str) -> list[Prepared]:
+        return [read_crop(store, row, weights.card) for row in exams[exam]]
+
+    for number, (exam, images) in enumerate(make_ahead(prepare, waiting), start=there + 1):
         problem, answers = None, list[PatchAnswers]()
         try:
             answers = _read_exam(images.result(), weights.card, read, seed=seed)
@@ -132,25 +136,6 @@ def name_sources(rows: Sequence[Row], *, seed: int) -> list[HeatmapSource]:
 
 def _is_done(stored: StoredHeatmaps, rows: Sequence[Row], sources: Sequence[HeatmapSource]) -> bool:
     return all(stored.is_done(row["blob"], source) for row, source in zip(rows, sources, strict=True))
-
-
-def _ahead(
-    store: Store, exams: Mapping[str, Sequence[Row]], waiting: Sequence[str], card: Card
-) -> Iterator[tuple[str, Future[list[Prepared]]]]:
-    """Each exam with its crops; the next one's are being read, in a thread, while the network runs."""
-
-    def prepare(exam: str) -> list[Prepared]:
-        return [read_crop(store, row, card) for row in exams[exam]]
-
-    with ThreadPoolExecutor(1, thread_name_prefix="read crops") as pool:
-        before = None
-        for exam in waiting:
-            started = exam, pool.submit(prepare, exam)
-            if before is not None:
-                yield before
-            before = started
-        if before is not None:
-            yield before
 
 
 def _read_exam(images: Sequence[Prepared], card: Card, read: ReadPatches, *, seed: int) -> list[PatchAnswers]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -112,24 +113,22 @@ def _store(name: str, tensor: Tensor, storage: Storage) -> Tensor:
 
 def build_exam(network: ExamNetwork) -> WiredNetwork:
     """The exam network of a card, with initial values."""
-    return WiredNetwork(
-        network.wiring,
-        channels_in=3 if network.heatmaps else 1,
-        width=network.width,
-        views=network.views,
-        blocks=network.blocks,
-    ).eval()
+    return WiredNetwork(network.wiring, **_columns(network)).eval()
 
 
 def build_birads(network: ExamNetwork) -> BiradsNetwork:
     """The network of BI-RADS pretraining of a card, with initial values."""
-    return BiradsNetwork(
-        network.wiring,
-        channels_in=3 if network.heatmaps else 1,
-        width=network.width,
-        views=network.views,
-        blocks=network.blocks,
-    ).eval()
+    return BiradsNetwork(network.wiring, **_columns(network)).eval()
+
+
+def _columns(network: ExamNetwork) -> dict[str, Any]:
+    """What both exam-level networks want to know of their columns."""
+    return {
+        "channels_in": 3 if network.heatmaps else 1,
+        "width": network.width,
+        "views": network.views,
+        "blocks": network.blocks,
+    }
 
 
 def build_patch(network: PatchNetwork) -> DenseNet:
