@@ -26,10 +26,10 @@ from fourview.phantom.recipe_parts import (
     Levels,
     Places,
     ScreeningReader,
-    Section,
     Sizes,
     Women,
 )
+from fourview.settings import Section, complain
 
 GENERATOR = 2  # raise it whenever the same recipe, seed and index would draw something else
 Difficulty = Literal["easy", "medium", "hard"]
@@ -124,19 +124,6 @@ def parse_recipe(text: str, *, where: str = "recipe") -> Recipe:
         # as JSON, lists are tuples while numbers in quotes stay texts
         return Recipe.model_validate_json(json.dumps(values, allow_nan=False))
     except ValidationError as error:
-        raise SetupError(f"{where}: {'; '.join(_complain(problem) for problem in error.errors())}") from error
+        raise SetupError(f"{where}: {'; '.join(complain(problem) for problem in error.errors())}") from error
     except (tomllib.TOMLDecodeError, TypeError, ValueError) as error:
         raise SetupError(f"{where}: found no recipe in TOML ({error}); need keys with numbers and texts") from error
-
-
-def _complain(problem: Any) -> str:
-    """ "biopsies.malignant: found 1.2, need less than 1"."""
-    key = ".".join(map(str, problem["loc"]))
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        return f"{key}: found an unknown key, need only those that a recipe has"
-    if problem["type"] == "missing":
-        return f"{key}: found nothing, need a value"
-    if problem["type"] == "value_error":
-        return f"{key}: {message}" if key else message
-    return f"{key}: found {problem['input']!r}, need: {message[0].lower()}{message[1:]}"

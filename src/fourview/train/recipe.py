@@ -19,7 +19,8 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from fourview.exam import SetupError
-from fourview.train.recipe_parts import ExamSampling, Loop, Optimiser, PatchSampling, PhantomData, Schedule, Section
+from fourview.settings import Section, complain
+from fourview.train.recipe_parts import ExamSampling, Loop, Optimiser, PatchSampling, PhantomData, Schedule
 from fourview.weights.card import ExamNetwork, Geometry, Input, PatchNetwork
 
 Stage = Literal["patch", "birads", "exam"]
@@ -173,22 +174,9 @@ def _validate(values: Mapping[str, Any], *, where: str) -> Recipe:
     try:  # as JSON, lists are tuples while numbers in quotes stay texts
         return Recipe.model_validate_json(json.dumps(values, allow_nan=False))
     except ValidationError as error:
-        raise SetupError(f"{where}: {'; '.join(_complain(problem) for problem in error.errors())}") from error
+        raise SetupError(f"{where}: {'; '.join(complain(problem) for problem in error.errors())}") from error
     except (TypeError, ValueError) as error:
         raise SetupError(f"{where}: found a value that no recipe can have ({error})") from error
-
-
-def _complain(problem: Any) -> str:
-    """ "loop.batch: found 0, need: input should be greater than or equal to 1"."""
-    key = ".".join(map(str, problem["loc"]))
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        return f"{key}: found an unknown key, need only those that a recipe has"
-    if problem["type"] == "missing":
-        return f"{key}: found nothing, need a value"
-    if problem["type"] == "value_error":
-        return f"{key}: {message}" if key else message
-    return f"{key}: found {problem['input']!r}, need: {message[0].lower()}{message[1:]}"
 
 
 def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

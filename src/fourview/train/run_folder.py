@@ -25,10 +25,10 @@ from pydantic import ValidationError
 
 import fourview
 from fourview.exam import SetupError
+from fourview.settings import Section
 from fourview.train.history import history_table
 from fourview.train.progress import Row
 from fourview.train.recipe import Recipe, Stage, parse_recipe
-from fourview.train.recipe_parts import Section
 from fourview.train.recipe_text import format_recipe
 from fourview.whole_files import remove_parts, write_whole
 
