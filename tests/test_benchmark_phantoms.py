@@ -381,7 +381,7 @@ def stored(name: str) -> dict[str, Any]:
     return json.loads((RESULTS / f"phantom_{name}.json").read_text())
 
 
-@pytest.mark.parametrize("recipe", ["enriched"])
+@pytest.mark.parametrize("recipe", phantom_gate.RECIPES)
 def test_the_stored_gate_passes_on_at_least_4000_breasts_of_the_recipe_that_ships(recipe: str) -> None:
     result = stored(f"gate_{recipe}")
     assert result["passes"]
@@ -431,6 +431,8 @@ def test_the_tables_in_the_docs_are_the_stored_ones() -> None:
     text = DOCS.read_text()
     for level in ("nuisance", "lesion", "breast"):
         assert gate_table(stored("gate_enriched"), level) in text
+    for level in ("nuisance", "breast"):
+        assert gate_table(stored("gate_training"), level) in text
     assert phantom_geometry.geometry_table(stored("geometry")) in text
     assert phantom_speed.speed_table(stored("speed")) in text
     assert phantom_log_odds.log_odds_table(stored("log_odds")) in text
