@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -17,6 +18,17 @@ if os.environ.get("CI"):
 
 _DEFAULT = Path(__file__).resolve().parents[2] / "shared"
 SHARED = Path(os.environ.get("FOURVIEW_SHARED", _DEFAULT))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object | None) -> None:
+    """How a process of pytest-xdist ended that should not have: xdist itself does not say by which signal."""
+    if error is not None:
+        try:
+            status = node.gateway._io.popen.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            status = "none: it is still there"
+        sys.stderr.write(f"\n{node.gateway.id} ended with status {status} (below 0: by that signal)\n")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "heads": {"exam", "networks", "prepare"},
     "score": {"exam"},
     "calibration": {"exam"},
-    "prepare": {"exam", "crop", "window", "weights", "networks"},
+    "film": {"exam"},
+    "prepare": {"exam", "crop", "film", "window", "weights", "networks"},
     "screen": {
         "exam",
         "crop",
@@ -49,10 +50,11 @@ MAY_IMPORT = {
     "export": {"engine", "exam", "networks", "weights", "whole_files"},
     "report": {"calibration", "evaluate", "exam", "memory", "phantom", "store", "whole_files"},
     "evaluate": {"calibration", "exam"},
-    "datasets": {"exam", "ingest"},
+    "datasets": {"exam", "film", "ingest"},
     "store": {"crop", "datasets", "exam", "ingest", "phantom", "spread", "whole_files"},
     "precision": {"calibration", "evaluate", "exam", "prepare", "screen", "weights", "whole_files"},
     "terminal": {"exam", "batch", "precision", "report"},
+    "measured": {"exam", "report", "weights"},
     "shield": set(),
     "train": {
         "calibration",

@@ -96,7 +96,19 @@ class Drill:
     def screen(self, *options: object, weights: str = "view-wise", out: Path | None = None, secret: bool = True) -> Ran:
         """`fourview screen` in this process, its whole output searched for identifiers and unfinished files."""
         out = out or self.folder / "out"
-        words = ["screen", self.input, "--weights", self.made / weights, "--out", out, "--jitter", 0, *options]
+        words = [
+            "screen",
+            self.input,
+            "--weights",
+            self.made / weights,
+            "--out",
+            out,
+            "--jitter",
+            0,
+            "--engine",
+            "torch",
+            *options,
+        ]
         self.capfd.readouterr()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["fourview", *map(str, words)])
@@ -643,7 +655,7 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(drill: Drill) -> None:
     options = ("--jitter", 2)
     whole = drill.screen(*options, weights="heatmaps", out=drill.folder / "whole")
     out = drill.folder / "out"
-    words = ["screen", drill.input, "--weights", drill.made / "heatmaps", "--out", out, *options]
+    words = ["screen", drill.input, "--weights", drill.made / "heatmaps", "--out", out, "--engine", "torch", *options]
     process = subprocess.Popen(
         [sys.executable, "-c", "from fourview.cli import main; main()", *map(str, words)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

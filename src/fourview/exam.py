@@ -366,6 +366,7 @@ class Reading:
     warnings       of the exam and its images
     engine         what ran the networks, e.g. "openvino 2026.4.1 on cpu"
     precision      of their arithmetic, "fp32" or "bf16"
+    patch_side_px  side of the patches behind the heatmaps, as the network sees them; None: there are no heatmaps
     seconds        time per stage
     """
 
@@ -386,6 +387,7 @@ class Reading:
     left_out: tuple[tuple[str, str], ...] = ()
     engine: str = ""
     precision: Precision = "fp32"
+    patch_side_px: int | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property

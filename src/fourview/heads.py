@@ -1,4 +1,4 @@
-"""Features of images -> what every head of a network says."""
+"""Features of images -> what every head of a network says; answers of a patch network alone, as if heads gave them."""
 
 from __future__ import annotations
 
@@ -39,6 +39,16 @@ def read_heads(
             vectors = {view.value: features[place] for view, place in zip(views, combination, strict=True)}
             for side, finding, p in _ask(network, head, vectors):
                 yield HeadScore(member, window, head.name, names, side, finding, p, views)
+
+
+def read_patch_scores(
+    images: Sequence[Prepared], scores: Sequence[Mapping[Finding, float]], *, member: int
+) -> Iterator[HeadScore]:
+    """The score of every image as a head of its view would give it, from one window. scores: per image"""
+    for image, found in zip(images, scores, strict=True):
+        view, name = image.mammogram.view, image.mammogram.name
+        for finding, p in found.items():
+            yield HeadScore(member, 0, view.value, (name,), view.side, finding, p, (view,))
 
 
 def mean_features(windows: Sequence[Mapping[int, NDArray[np.float32]]]) -> dict[int, NDArray[np.float32]]:

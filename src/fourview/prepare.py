@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fourview.crop import Cropped, crop_breast
 from fourview.exam import Exam, ExamError, ImageReading, Mammogram, View
+from fourview.film import blank_film
 from fourview.networks.exam import READS_SINGLE_VIEWS, WiredNetwork
 from fourview.weights.card import Card
 from fourview.window import find_best_centre
@@ -34,13 +35,19 @@ class PreparedExam:
     seconds: float
 
 
-def prepare_exam(exam: Exam, members: Sequence[tuple[Card, WiredNetwork]]) -> PreparedExam:
-    """Every image that a member reads, cropped and centred once per way of cropping. Raises ExamError."""
+def prepare_exam(exam: Exam, members: Sequence[tuple[Card, WiredNetwork | None]]) -> PreparedExam:
+    """Every image that a member reads, cropped and centred once per way of cropping. Raises ExamError.
+
+    members  card and exam network; None: a patch network alone, which reads every image
+    """
     start = time.perf_counter()
     made: dict[tuple[str, Mammogram], Prepared] = {}
     images = []
     for card, network in members:
-        chosen = choose_mammograms(exam, network, model=card.name)
+        if network is None:
+            chosen = tuple(mammogram for images in exam.views.values() for mammogram in images)
+        else:
+            chosen = choose_mammograms(exam, network, model=card.name)
         way = f"{card.input}{card.geometry}"
         for mammogram in chosen:
             if (way, mammogram) not in made:
@@ -64,8 +71,9 @@ def choose_mammograms(exam: Exam, network: WiredNetwork, *, model: str) -> tuple
 
 
 def crop_for(mammogram: Mammogram, card: Card) -> Prepared:
-    """The mammogram cropped and centred as the card asks."""
+    """The mammogram cropped and centred as the card asks; of a film, its breast alone."""
     geometry, angle = card.geometry, mammogram.view.angle
+    mammogram = _blank(mammogram) if card.input.film else mammogram
     crop = crop_breast(
         mammogram,
         working_spacing_mm=card.input.spacing_mm if _is_resampled(mammogram, card) else None,
@@ -80,6 +88,19 @@ def crop_for(mammogram: Mammogram, card: Card) -> Prepared:
         bottommost_row=crop.bottommost[0],
     )
     return Prepared(mammogram, crop, centre)
+
+
+def _blank(mammogram: Mammogram) -> Mammogram:
+    """The film with all but its breast 0; as it is if that was done before, where it came from."""
+    if any(decision.topic == "film" for decision in mammogram.decisions):
+        return mammogram
+    pixels, decided, warnings = blank_film(mammogram.pixels, spacing_mm=mammogram.spacing_mm)
+    return replace(
+        mammogram,
+        pixels=pixels,
+        decisions=(*mammogram.decisions, *decided),
+        warnings=(*mammogram.warnings, *warnings),
+    )
 
 
 def _is_resampled(mammogram: Mammogram, card: Card) -> bool:

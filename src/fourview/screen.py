@@ -1,7 +1,8 @@
 """Screener: Exam -> Reading. The whole walk of one exam on one page: read this first.
 
 crop -> heatmap per image (patch network) -> windows -> features per image -> heads -> means over heads, jittered
-windows and ensemble members. Nothing is written; a `Reading` comes back, in source pixels.
+windows and ensemble members. A patch network alone ends after the heatmap: the highest of its answers are its score.
+Nothing is written; a `Reading` comes back, in source pixels.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +37,8 @@ from fourview.exam import (
     Side,
     View,
 )
-from fourview.heads import join_features, mean_features, read_heads
-from fourview.heatmap import PatchGrid, slide_patches, spread_over_pixels
+from fourview.heads import join_features, mean_features, read_heads, read_patch_scores
+from fourview.heatmap import PatchGrid, find_empty, slide_patches, spread_over_pixels
 from fourview.networks.exam import WiredNetwork
 from fourview.prepare import Prepared, PreparedExam, mark_images, prepare_exam
 from fourview.score import mean_score
@@ -56,12 +57,13 @@ U = TypeVar("U")
 class Member:
     """One network of the ensemble on the engine.
 
+    network  None: its patch network reads alone
     columns  per angle ("CC", "MLO")
     patches  the patch network; None if it wants no heatmaps
     """
 
     weights: Weights
-    network: WiredNetwork
+    network: WiredNetwork | None
     columns: Mapping[str, ReadColumn]
     patches: ReadPatches | None
     streams: Streams = field(default_factory=Streams)
@@ -150,18 +152,19 @@ class Screener:
 
     def _member(self, weights: Weights) -> Member:
         card, network = weights.card, weights.exam
-        if network is None:
-            raise SetupError(f"{card.name}: a patch network alone; need weights of an exam network")
+        if not card.reads_exams:
+            raise SetupError(f"{card.name}: {card.kind}; need weights of an exam network, or of a patch network alone")
         key, patches = _patch_key(card), None
         if key is not None and card.patch is not None and weights.patch is not None:
             if key not in self._patch_networks:
                 self._patch_networks[key] = self._engine.load_patches(weights.patch, side_px=card.patch.side_px)
             patches = self._patch_networks[key]
         channels = 3 if patches is not None else 1
-        columns: dict[str, ReadColumn] = {
-            angle: self._engine.load_column(network.column(angle), (channels, *card.geometry.window_px(angle)))
-            for angle in dict.fromkeys(View(view).angle for head in network.heads for view in head.views)
-        }
+        columns: dict[str, ReadColumn] = {}
+        if network is not None:
+            for angle in dict.fromkeys(View(view).angle for head in network.heads for view in head.views):
+                shape = (channels, *card.geometry.window_px(angle))
+                columns[angle] = self._engine.load_column(network.column(angle), shape)
         return Member(weights, network, columns, patches)
 
     def _restart_streams(self) -> None:
@@ -192,8 +195,7 @@ class Screener:
 
     @property
     def unit(self) -> Literal["breast", "image"]:
-        wiring = self.members[0].network.wiring
-        return "image" if wiring == "single-image" else "breast"
+        return self.members[0].card.unit
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -206,6 +208,11 @@ class Screener:
             f"{member.card.name}: {texts[member.card.training.trained]}"
             for member in self.members
             if member.card.training.trained is not True
+        ]
+        marks += [
+            f"{member.card.name}: a patch network alone, its scores rank images and are no probabilities"
+            for member in self.members
+            if member.network is None
         ]
         if self._of_phantoms:
             marks.append(f"not for real images: trained on phantoms only ({', '.join(self._of_phantoms)})")
@@ -256,7 +263,7 @@ class Screener:
         for images, numbers in groups.items():
             maps = self._read_patches(images, numbers, clock)
             found, heatmaps = self.read_images(images, numbers, maps, clock, kept=features)
-            heads += found
+            heads += [*found, *self._score_patches(images, numbers, maps)]
             shown.append((images, heatmaps))
         heads.sort(key=lambda head: head.member)
         best = max(shown, key=lambda group: (len(group[1]) > 0, len(group[0])))
@@ -278,8 +285,22 @@ class Screener:
                 p = slide_patches(crops, grids, member.patches, std_floor=card.geometry.std_floor)
                 self._engine.release()
                 classes = card.patch.classes
-                made[key] = [_PatchAnswers(g, c.shape, classes, a) for g, c, a in zip(grids, crops, p, strict=True)]
+                made[key] = [_PatchAnswers(g, c, classes, a) for g, c, a in zip(grids, crops, p, strict=True)]
         return made
+
+    def _score_patches(
+        self, images: Sequence[Prepared], numbers: Sequence[int], maps: Mapping[str, Sequence[_PatchAnswers]]
+    ) -> Iterator[HeadScore]:
+        """What the members say that have a patch network alone. maps: of _read_patches"""
+        for number in numbers:
+            member = self.members[number]
+            if member.network is None and member.patch_key is not None and member.card.patch is not None:
+                count = member.card.patch.patches_in_score
+                tops = [
+                    {finding: answers.mean_highest(finding, count) for finding in FINDINGS}
+                    for answers in maps[member.patch_key]
+                ]
+                yield from read_patch_scores(images, tops, member=number)
 
     def read_images(
         self,
@@ -300,7 +321,8 @@ class Screener:
         Image by image, so that only one image's maps are in memory.
         """
         clock = clock or _Clock()
-        drawn = {number: self._draw_windows(self.members[number], images) for number in numbers}
+        readers = {number: network for number in numbers if (network := self.members[number].network) is not None}
+        drawn = {number: self._draw_windows(self.members[number], images) for number in readers}
         features: dict[tuple[int, int], dict[int, Array]] = defaultdict(dict)  # (member, window) -> image -> features
         heatmaps = []
         for place, image in enumerate(images):
@@ -308,9 +330,12 @@ class Screener:
                 spread = {
                     key: {finding: per_image[place](finding) for finding in FINDINGS} for key, per_image in maps.items()
                 }
-                for first in list(spread.values())[:1]:
+                if spread:
                     frame = image.crop.frame
-                    inside = {finding: return_to_source(first[finding], frame) for finding in FINDINGS}
+                    inside = {
+                        finding: return_to_source(_mean_map([one[finding] for one in spread.values()]), frame)
+                        for finding in FINDINGS
+                    }
                     heatmaps.append(Heatmap(frame.source_shape, frame.box_source, inside))
             placements = {number: [window.get(place) for window in windows] for number, windows in drawn.items()}
             for number, window, vector in self._read_windows(image, placements, spread, clock):
@@ -320,9 +345,8 @@ class Screener:
         heads: list[HeadScore] = []
         with clock.stage("heads"):
             for number, windows in drawn.items():
-                network = self.members[number].network
                 for window in range(len(windows)):
-                    heads += read_heads(network, images, features[number, window], member=number, window=window)
+                    heads += read_heads(readers[number], images, features[number, window], member=number, window=window)
                 if kept is not None:
                     means = mean_features([features[number, window] for window in range(len(windows))])
                     kept |= {(number, images[place].mammogram.name): vector for place, vector in means.items()}
@@ -342,6 +366,8 @@ class Screener:
 
         placements  per member and window; None where the window picked another image
         """
+        if not placements:
+            return
         angle, pixels = image.mammogram.view.angle, image.crop.pixels.astype(np.float32)
         some_key = next(iter(maps), None)
         users: dict[tuple[Placement, str | None], list[tuple[int, int]]] = defaultdict(list)
@@ -421,12 +447,13 @@ class Screener:
             model=self.name,
             weights_hash=self.weights_hash,
             members=len(self.members),
-            windows=max(1, self.jitter),
+            windows=max(1, self.jitter) if any(member.network is not None for member in self.members) else 1,
             marks=self.marks + tuple(dict.fromkeys(mark_images(images, [m.card for m in self.members]))),
             warnings=exam.warnings + tuple(in_images),
             left_out=exam.left_out,
             engine=self.engine,
             precision=self.precision,
+            patch_side_px=max((m.card.patch.side_px for m in self.members if m.patches and m.card.patch), default=None),
             seconds=dict(seconds),
         )
 
@@ -436,12 +463,21 @@ class _PatchAnswers:
     """What the patch network says about one image, spread over its crop when it is asked for."""
 
     grid: PatchGrid
-    shape: tuple[int, int]
+    crop: NDArray[Any]
     classes: tuple[str, ...]
     p: Array  # (patches, classes)
 
     def __call__(self, finding: Finding) -> Array:
-        return spread_over_pixels(self.p[:, self.classes.index(finding)], self.grid, self.shape)
+        return spread_over_pixels(self.p[:, self.classes.index(finding)], self.grid, self.crop.shape)
+
+    def mean_highest(self, finding: Finding, count: int) -> float:
+        """The mean of the highest probabilities of a finding among patches with breast, or of all if there are fewer.
+
+        One patch's answer would be the most extreme of hundreds; `count` of them must agree, wherever they lie.
+        """
+        breast = ~find_empty(self.crop, self.grid)
+        p = np.sort(self.p[breast, self.classes.index(finding)])
+        return float(p[-count:].mean(dtype=np.float64))
 
 
 class _Clock:
@@ -480,8 +516,14 @@ def _stack(windows: Sequence[Array]) -> Array:
     return windows[0][None] if len(windows) == 1 else np.stack(windows)
 
 
+def _mean_map(maps: Sequence[Array]) -> Array:
+    """Of the members' patch networks; members that share one have one map."""
+    return maps[0] if len(maps) == 1 else np.mean(maps, axis=0, dtype=np.float32)
+
+
 def _patch_key(card: Card) -> str | None:
-    return f"{card.patch}{card.sha256.get('patch.safetensors')}" if card.exam and card.exam.heatmaps else None
+    reads_patches = card.exam is None or card.exam.heatmaps
+    return f"{card.patch}{card.sha256.get('patch.safetensors')}" if reads_patches else None
 
 
 def _check_ensemble(weights: Sequence[Weights]) -> None:
@@ -490,7 +532,7 @@ def _check_ensemble(weights: Sequence[Weights]) -> None:
         raise SetupError("no weights given")
     for what, found in (
         ("pixel modes", {card.input.pixel_mode for card in cards}),
-        ("units", {"image" if card.exam and card.exam.wiring == "single-image" else "breast" for card in cards}),
+        ("units", {card.unit for card in cards}),
     ):
         if len(found) > 1:
             raise SetupError(f"ensemble of members with different {what}: {sorted(found)}; need one")

@@ -13,14 +13,14 @@ import pytest
 from numpy.typing import NDArray
 
 from fourview.crop import crop_breast
-from fourview.datasets import film
-from fourview.datasets.film import blank_film, find_breast
 from fourview.datasets.mini_ddsm import find_mini_ddsm, load_mini_ddsm
 from fourview.datasets.mini_mias import find_mini_mias, load_mini_mias
 from fourview.datasets.reading import load_record
 from fourview.datasets.record import ImageRecord
 from fourview.datasets.regions import draw_region
 from fourview.exam import ExamError
+from fourview.film import blank_film, find_breast
+from fourview.film import breast as film
 from tests.datasets.drawn_film import COLS, LABEL, LETTER, ROWS, SPACING_MM, TISSUE, WHITE, draw_film
 
 

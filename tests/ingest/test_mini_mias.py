@@ -74,7 +74,14 @@ def test_the_pixel_size_holds_for_the_original_size_only_and_can_be_given(tmp_pa
     assert source.read().mammograms[0].spacing_mm == 0.4
 
 
-def test_films_without_info_txt_are_not_taken_for_mini_mias(tmp_path: Path):
-    write_picture(tmp_path / "mdb001.png", film(1))
-    with pytest.raises(SetupError, match=r"mdb001\.png: no view at the end of its name"):
+@pytest.mark.parametrize("below", ["", "images/"])
+def test_nothing_but_films_is_mini_mias_too_and_films_among_other_images_are_not(tmp_path: Path, below: str):
+    for number in (11, 12, 322):
+        write_picture(tmp_path / f"{below}mdb{number:03d}.png", film(number))
+    (tmp_path / "README").write_text("text")
+    found = find_exams([tmp_path], OPTIONS)
+    assert [exam.label for exam in found.exams] == ["mini-mias/006", "mini-mias/161"]
+    assert [[image.view for image in exam.images] for exam in found.exams] == [[View.R_MLO, View.L_MLO], [View.L_MLO]]
+    write_picture(tmp_path / f"{below}scan.png", film(1))
+    with pytest.raises(SetupError, match=r"mdb011\.png: no view at the end of its name"):
         find_exams([tmp_path], OPTIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,19 @@ def test_marks_and_hits_are_counted_over_all_images_of_the_run(tmp_path: Path) -
     assert lesion_sensitivities(located.marked, by="finding")[0].value == 1
     few = locate_lesions(_run(tmp_path / "2"), table, apart_px=APART, exams=())
     assert len(few.images) == 8  # both exams have lesions
+
+
+@pytest.mark.parametrize(("side_px", "marks"), [(16, 2), (60, 1), (None, 1)])
+def test_marks_are_as_far_apart_as_the_patches_of_the_run_are_wide(
+    tmp_path: Path, side_px: int | None, marks: int
+) -> None:
+    table = _csv(tmp_path, f"exam,view,finding,malignant,row,col,radius\n{ONE},L-CC,a,1,30,20,5\n")
+    run = _run(tmp_path)
+    for file in (run / "exams").glob("*/reading.json"):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "patch_side_px": side_px}))
+    located = locate_lesions(run, table)
+    assert located.marks_table().filter(image="L-CC", exam=ONE).height == marks
+    assert located.apart_px == (side_px or 256)
 
 
 def test_only_the_exams_asked_for_count_besides_those_with_lesions(tmp_path: Path) -> None:

@@ -158,6 +158,22 @@ def test_a_gallery_holds_a_picture_per_view_that_can_be_read(run: TrainingRun) -
     assert cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR).shape[1] == 40
 
 
+@pytest.mark.parametrize("name", ["L-CC", "patch"])
+def test_pictures_of_phantoms_say_in_their_pixels_that_nobody_was_imaged(run: TrainingRun, name: str) -> None:
+    seen = (replace(run.inputs[0], planes={name: next(iter(run.inputs[0].planes.values()))}),)
+    pictures = []
+    for phantoms_only in (False, True):
+        gallery = parts(describe_training(replace(run, inputs=seen, phantoms_only=phantoms_only)))["inputs"]
+        assert isinstance(gallery, Gallery)
+        ((words, content),) = gallery.items[0].images
+        assert words.endswith(", synthetic") == phantoms_only
+        pictures.append(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))
+    image, marked = pictures
+    head = len(marked) - len(image) if name == "patch" else 24
+    assert marked[:head].max() > 100  # there is a text above the image
+    assert marked[:head].shape != image[:head].shape or (marked[:head] != image[:head]).any()
+
+
 def test_a_page_beside_other_files_takes_the_place_of_an_older_one(run: TrainingRun, tmp_path) -> None:
     (tmp_path / "history.csv").write_text("kept")
     add_document(tmp_path, describe_training(run))

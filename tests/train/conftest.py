@@ -14,6 +14,7 @@ from fourview.store.splits import make_split
 from fourview.store.store import Store
 from fourview.train.data import TrainingData, open_data
 from fourview.train.recipe import Recipe, parse_recipe
+from tests.train.exam_recipes import GEOMETRY, RATES
 from tests.train.planted_set import make_store
 
 SCALE = 0.1
@@ -28,27 +29,14 @@ blocks = [1, 1]
 growth = 4
 stem = 4
 classes = ["malignant", "benign", "outside", "negative"]
-[geometry]
-crop_iterations = 10
-crop_buffer_px = 5
-window_cc_px = [268, 194]
-window_mlo_px = [297, 175]
-location_noise_px = [10, 10]
-size_noise_px = 10
-[patches]
+{GEOMETRY}[patches]
 per_epoch = 40
 mix = {{ malignant = 0.20, benign = 0.35, outside = 0.05, negative = 0.40 }}
 side_px = [16, 48]
 rotation_deg = 30.0
 mirrored = 0.5
 validation = 30
-[optimiser]
-name = "adam"
-lr = 1e-3
-weight_decay = 0.0
-[schedule]
-kind = "constant"
-[loop]
+{RATES}[loop]
 epochs = 2
 patience = 2
 batch = 10

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from fourview.train.recipe import Recipe, parse_recipe
 
-_EXAM = """
+GEOMETRY = """[geometry]
+crop_iterations = 10
+crop_buffer_px = 5
+window_cc_px = [268, 194]
+window_mlo_px = [297, 175]
+location_noise_px = [10, 10]
+size_noise_px = 10
+"""
+RATES = """[optimiser]
+name = "adam"
+lr = 1e-3
+weight_decay = 0.0
+[schedule]
+kind = "constant"
+"""
+_EXAM = f"""
 name = "tiny"
 stage = "STAGE"
 [exam]
@@ -12,21 +27,8 @@ wiring = "view-wise"
 heatmaps = false
 width = 2
 blocks = [1, 1, 1, 1, 1]
-[geometry]
-crop_iterations = 10
-crop_buffer_px = 5
-window_cc_px = [268, 194]
-window_mlo_px = [297, 175]
-location_noise_px = [10, 10]
-size_noise_px = 10
-[exams]
-[optimiser]
-name = "adam"
-lr = 1e-3
-weight_decay = 0.0
-[schedule]
-kind = "constant"
-[loop]
+{GEOMETRY}[exams]
+{RATES}[loop]
 epochs = 2
 patience = 2
 batch = 2

@@ -13,9 +13,9 @@ from torch import nn
 from fourview.exam import SetupError
 from fourview.networks.birads import BiradsNetwork
 from fourview.networks.exam import VIEW_NAMES
-from fourview.train.birads_stage import open_birads_stage
 from fourview.train.data import TrainingData
 from fourview.train.exam_judgement import judge_birads
+from fourview.train.exam_stage import open_exam_stage
 from fourview.train.initialise import draw_initial
 from fourview.train.open_stage import open_stage
 from fourview.train.recipe import Recipe
@@ -30,7 +30,7 @@ Open = Callable[[Recipe], TrainingData]
 @pytest.mark.parametrize("wiring", WIRINGS)
 def test_every_wiring_gives_a_class_per_breast_that_heads_average(open_phantoms: Open, wiring: str) -> None:
     recipe = exam_recipe(f"exam.wiring={wiring}", stage="birads")
-    stage = open_birads_stage(recipe, open_phantoms(recipe))
+    stage = open_exam_stage(recipe, open_phantoms(recipe))
     batch = collate([stage.load(key) for key in stage.validation()[:2]])
     assert batch.targets.shape == (2, 2)
     stage.network.eval()
@@ -60,10 +60,10 @@ def test_heads_of_one_side_do_not_see_the_other(wiring) -> None:
 
 def test_an_epoch_is_all_exams_or_as_many_as_the_recipe_says(open_phantoms: Open) -> None:
     recipe = exam_recipe(stage="birads")
-    stage = open_birads_stage(recipe, open_phantoms(recipe))
+    stage = open_exam_stage(recipe, open_phantoms(recipe))
     cases = [key.case for key in stage.epoch(0)]
     assert sorted(cases) == sorted(set(cases)) == list(stage.data.cases.of("train"))
-    fewer = open_birads_stage(few := exam_recipe("exams.per_epoch=3", stage="birads"), open_phantoms(few))
+    fewer = open_exam_stage(few := exam_recipe("exams.per_epoch=3", stage="birads"), open_phantoms(few))
     assert len(fewer.epoch(0)) == 3
 
 
@@ -96,12 +96,12 @@ def test_a_part_with_one_class_is_refused(open_phantoms: Open) -> None:
     data = open_phantoms(recipe)
     table = data.table.with_columns(birads_class=pl.lit(1, pl.Int8))
     with pytest.raises(SetupError, match=r"train: found breasts of the BI-RADS classes \[1\], need two or more"):
-        open_birads_stage(recipe, TrainingData(data.store, table, "", "", "0" * 64, phantoms_only=True))
+        open_exam_stage(recipe, TrainingData(data.store, table, "", "", "0" * 64, phantoms_only=True))
 
 
 def test_exam_networks_start_from_its_columns(open_phantoms: Open) -> None:
     recipe = exam_recipe(stage="birads")
-    stage = open_birads_stage(recipe, open_phantoms(recipe))
+    stage = open_exam_stage(recipe, open_phantoms(recipe))
     nn.init.constant_(stage.network.columns["cc"].final_bn.bias, 0.5)
     card = stage.card(name="pretrained", judgement=None, data="phantoms")
     assert (card.birads, card.exam) == (recipe.exam, None)

@@ -19,8 +19,8 @@ from fourview.cli import app, train_show
 from fourview.exam import SetupError
 from fourview.phantom.folder import draw_folder
 from fourview.phantom.recipe import load_recipe as load_population
-from fourview.train.loop import Step
 from fourview.train.recipe_text import format_recipe
+from fourview.train.trained import Step
 from fourview.weights.folder import load_card
 from tests.train.conftest import PATCH, SCALE, SPLIT
 from tests.train.exam_recipes import exam_recipe

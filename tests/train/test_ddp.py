@@ -14,6 +14,9 @@ from safetensors.torch import load_file
 from fourview.exam import SetupError
 from fourview.train.devices import open_fabric
 from fourview.train.feed import Plan, divide_epoch
+from fourview.train.recipe_text import format_recipe
+from tests.train.conftest import SPLIT
+from tests.train.exam_recipes import exam_recipe
 from tests.train.toy_stage import toy_recipe, toy_stage
 
 ROOT = Path(__file__).parents[2]
@@ -28,11 +31,12 @@ def run_toy(out: Path, *words: str, launcher: tuple[str, ...] = (sys.executable,
 
 @pytest.mark.parametrize("launcher", ["its own", pytest.param("torchrun", marks=pytest.mark.slow)])
 def test_two_processes_learn_what_one_does_and_only_the_first_writes(tmp_path: Path, launcher: str) -> None:
-    one = run_toy(tmp_path / "one", *SETTINGS)
+    settings = [*SETTINGS, "unlabelled=3"]  # so that the two know different numbers of targets
+    one = run_toy(tmp_path / "one", *settings)
     if launcher == "torchrun":
-        two = run_toy(tmp_path / "two", *SETTINGS, "--strict", launcher=tuple(TORCHRUN))
+        two = run_toy(tmp_path / "two", *settings, "--strict", launcher=tuple(TORCHRUN))
     else:
-        two = run_toy(tmp_path / "two", *SETTINGS, "--strict", "--devices", "2")
+        two = run_toy(tmp_path / "two", *settings, "--strict", "--devices", "2")
     assert one.returncode == two.returncode == 0, one.stderr + two.stderr
     tensors, shared = (load_file(tmp_path / name / "trained.safetensors") for name in ("one", "two"))
     assert {name for name in tensors if "running" in name} == {"norm.running_mean", "norm.running_var"}
@@ -52,6 +56,17 @@ def test_a_failure_in_one_process_names_the_batch_of_all_and_ends_all(tmp_path: 
     assert found.stderr.count("with exam 1-10, exam 1-11") == 1
     failure = pl.read_json(tmp_path / "failure.json")
     assert sorted(failure["names"][0]) == sorted(f"exam 1-{place}" for place in range(8, 16))
+
+
+def test_a_wrong_set_up_is_said_once_however_many_processes(phantom_store: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(format_recipe(exam_recipe("loop.micro_batch=1", "exam.heatmaps=true")))
+    words = ["train", "exam", str(tmp_path / "recipe.toml"), "--data", str(phantom_store), "--split", SPLIT]
+    words += ["--out", str(tmp_path / "run"), "--device", "cpu", "--devices", "2"]
+    found = subprocess.run(
+        [sys.executable, "-m", "fourview", *words], cwd=ROOT, check=False, capture_output=True, text=True, timeout=300
+    )
+    assert found.returncode == 2, found.stderr
+    assert found.stderr.count("need --patch") == 1
 
 
 @pytest.mark.slow

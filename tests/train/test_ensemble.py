@@ -80,10 +80,22 @@ def test_runs_that_were_judged_on_other_exams_make_an_ensemble_without_numbers(
     assert why in card.notes
 
 
-def test_only_finished_runs_of_the_exam_stage_are_taken(tmp_path: Path) -> None:
+def test_runs_of_the_patch_stage_are_an_ensemble_without_numbers(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / f"r{seed}", seed=seed, stage="patch") for seed in range(2)]
+    for run in runs:
+        (run / "predictions.csv").unlink()
+    made = make_ensemble(runs, tmp_path / "ens", name="two")
+    assert made.areas == ()
+    assert "not judged on images" in made.unjudged
+    assert load_ensemble_card(tmp_path / "ens").notes == made.unjudged
+
+
+def test_only_finished_runs_of_one_stage_that_reads_exams_are_taken(tmp_path: Path) -> None:
     good, patch = make_run(tmp_path / "a", seed=0), make_run(tmp_path / "b", seed=1, stage="patch")
-    with pytest.raises(SetupError, match="found a run of the stage patch"):
+    with pytest.raises(SetupError, match="found runs of the stages exam and patch; need one"):
         make_ensemble([good, patch], tmp_path / "ens", name="x")
+    with pytest.raises(SetupError, match="found a run of the stage birads"):
+        make_ensemble([make_run(tmp_path / "c", seed=2, stage="birads")], tmp_path / "ens", name="x")
     (good / "weights" / "card.json").unlink()
     with pytest.raises(SetupError, match="the run is not finished"):
         make_ensemble([good], tmp_path / "ens", name="x")

@@ -191,3 +191,11 @@ def test_a_birads_epoch_is_all_exams_or_as_many_as_the_recipe_says() -> None:
     drawn = [draw_birads_epoch(found, ExamSampling(per_epoch=4), seed=0, epoch=epoch) for epoch in range(30)]
     assert {len({key.case for key in keys}) for keys in drawn} == {4}
     assert np.unique([key.case for keys in drawn for key in keys]).tolist() == list(range(10))
+
+
+def test_a_finding_of_a_breast_that_is_not_shown_makes_no_exam_positive() -> None:
+    exam = [*rows("e", views=["L-CC"], malignant=True), *rows("e", views=["R-MLO"], malignant=False)]
+    of_mlo = [head for head in HEADS["image-wise"] if "MLO" in head.name]
+    (case,) = list_cases(table(exam), wiring="image-wise", heads=of_mlo, unbiopsied="negative").cases
+    assert case.finding_targets.tolist()[3] == 0
+    assert not case.is_positive

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from fourview.exam import SetupError
 from fourview.networks.resnet22 import ResNet22
 from fourview.train.devices import open_fabric
-from fourview.train.loop import Step, Trained, train
+from fourview.train.loop import train
 from fourview.train.stage import Batch, Key
+from fourview.train.trained import Step, Trained
 from tests.train.toy_stage import ToyStage, open_toy_run, toy_stage
 
 
@@ -79,13 +80,25 @@ def test_patience_ends_it_and_the_best_epoch_is_kept(tmp_path: Path) -> None:
     assert judged.score == pytest.approx(max(scores), abs=1e-6)
 
 
-def test_portions_do_not_change_what_is_learned(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unlabelled", [0, 3])
+def test_portions_do_not_change_what_is_learned(tmp_path: Path, unlabelled: int) -> None:
     runs = [
-        run_toy(tmp_path / str(size), toy_stage(f"loop.micro_batch={size}", "loop.statistics=kept"))
+        run_toy(
+            tmp_path / str(size),
+            toy_stage(f"loop.micro_batch={size}", "loop.statistics=kept", unlabelled=unlabelled),
+        )
         for size in (8, 4, 1)
     ]
     assert largest_difference(runs[0], runs[1]) < 1e-5
     assert largest_difference(runs[0], runs[2]) < 1e-5
+    for run in runs[1:]:
+        assert run.history["loss"].to_list() == pytest.approx(runs[0].history["loss"].to_list(), rel=1e-5)
+
+
+def test_a_step_that_knows_no_target_costs_nothing(tmp_path: Path) -> None:
+    trained = run_toy(tmp_path, toy_stage("loop.epochs=1", unlabelled=1))
+    assert trained.history["loss"].to_list() == [0]
+    assert all(bool(tensor.isfinite().all()) for tensor in trained.tensors.values())
 
 
 def test_a_batch_that_is_not_full_is_left_out_unless_it_is_all(tmp_path: Path) -> None:
@@ -244,6 +257,19 @@ def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
         run_toy(tmp_path, Failing(stage.recipe, stage.network))
 
 
+def test_answers_that_are_no_numbers_stop_with_the_exams_and_what_to_do(tmp_path: Path) -> None:
+    class Broken(ToyStage):
+        def answer(self, network: nn.Module, batch: Batch) -> Tensor:
+            answers = super().answer(network, batch)
+            return torch.full_like(answers, torch.nan) if "exam -1-3" in batch.names else answers
+
+    stage = toy_stage("loop.micro_batch=1")
+    with pytest.raises(
+        SetupError, match=r"epoch 1, validation: found answers that are no numbers, for exam -1-3; .*optimiser\.lr"
+    ):
+        run_toy(tmp_path, Broken(stage.recipe, stage.network))
+
+
 def test_an_epoch_or_a_validation_without_samples_is_an_error(tmp_path: Path) -> None:
     class Empty(ToyStage):
         def epoch(self, number: int) -> list[Key]:
@@ -338,18 +364,19 @@ def test_an_interrupted_run_goes_on_at_the_same_step_and_ends_the_same(tmp_path:
         assert resumed.history.select(exact).equals(whole.history.select(exact))
 
 
-def test_a_stop_during_the_judgement_is_answered_before_its_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("average", [(), ("optimiser.average=0.9",)])
+def test_a_stop_during_the_judgement_is_answered_before_its_end(tmp_path: Path, average: tuple[str, ...]) -> None:
     class Asking(ToyStage):
         def answer(self, network: nn.Module, batch: Batch) -> Tensor:
             signal.raise_signal(signal.SIGTERM)
             return super().answer(network, batch)
 
-    stage = toy_stage()
+    stage = toy_stage(*average)
     with pytest.raises(KeyboardInterrupt):
         run_toy(tmp_path, Asking(stage.recipe, stage.network))
     assert checkpoints(tmp_path) == ["last-00000-000003"]
-    resumed = run_toy(tmp_path, toy_stage(), resume=True)
-    assert largest_difference(resumed, run_toy(tmp_path / "whole", toy_stage())) == 0
+    resumed = run_toy(tmp_path, toy_stage(*average), resume=True)
+    assert largest_difference(resumed, run_toy(tmp_path / "whole", toy_stage(*average))) == 0
 
 
 def test_handlers_of_signals_are_the_same_afterwards(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from safetensors.torch import load_file
 
 from fourview.train.data import TrainingData
 from fourview.train.devices import open_fabric
-from fourview.train.loop import Step, Trained, train
+from fourview.train.loop import train
 from fourview.train.open_stage import open_stage
 from fourview.train.recipe import STAGES, Recipe, Stage, parse_recipe
 from fourview.train.recipe_text import format_recipe
+from fourview.train.trained import Step, Trained
 from tests.train.conftest import PATCH, SPLIT
 from tests.train.exam_recipes import exam_recipe
 from tests.train.toy_stage import open_toy_run

@@ -15,10 +15,10 @@ from fourview.evaluate.question import Question
 from fourview.exam import SetupError
 from fourview.train.data import TrainingData
 from fourview.train.exam_stage import open_exam_stage
-from fourview.train.loop import Trained
 from fourview.train.questions import ask, find_women
 from fourview.train.recipe import Recipe
 from fourview.train.stage import Judgement
+from fourview.train.trained import Trained
 from fourview.train.weights_out import write_run_weights
 from fourview.weights.card import Card, Training
 from fourview.weights.folder import Weights, load_weights
@@ -38,7 +38,7 @@ def data(open_phantoms: Callable[[Recipe], TrainingData], recipe: Recipe) -> Tra
 
 def trained(stage_tensors: dict[str, torch.Tensor]) -> Trained:
     judgement = Judgement(0.5, {}, pl.DataFrame())
-    return Trained(pl.DataFrame(), judgement, 1, stage_tensors, "epochs", 90.0, 0.1)
+    return Trained(pl.DataFrame(), judgement, 1, stage_tensors, "epochs", 90.0, 0.1, "a laptop")
 
 
 def question() -> Question:
@@ -67,6 +67,7 @@ def test_the_card_says_what_trained_it_on_what_for_how_long(data: TrainingData, 
     card = write(data, recipe, tmp_path / "w")
     training = card.training
     assert (training.recipe_sha256, training.data_sha256, training.minutes) == (recipe.hash, data.hash, 1.5)
+    assert training.trained_on == "a laptop"
     assert training.population.startswith("phantoms, nobody was imaged: train 6 women, 6 exams, 24 images")
     assert load_weights(tmp_path / "w").card == card
 

@@ -27,8 +27,7 @@ def forbid_files(out: Path) -> None:
 
 def run(out: Path, settings: list[str], *, devices: int, strict: bool = False) -> int:
     more: dict[str, Any] = {key: value for key, value in (text.split("=", 1) for text in settings) if "." not in key}
-    if "pause_s" in more:
-        more["pause_s"] = float(more["pause_s"])
+    more |= {key: kind(more[key]) for key, kind in (("pause_s", float), ("unlabelled", int)) if key in more}
     stage = toy_stage(*(text for text in settings if text.split("=")[0] not in more), **more)
     fabric = open_fabric(stage.recipe, devices=devices, accelerator="cpu")
     try:

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from fourview.exam import SetupError
 from fourview.train.recipe import Recipe, parse_recipe
 from fourview.train.run_folder import RunFolder, open_run
-from fourview.train.stage import VALIDATION, Batch, Judgement, Key, Sample
+from fourview.train.stage import UNKNOWN, VALIDATION, Batch, Judgement, Key, Sample
 from fourview.weights.card import Card
 
 TOML = """
@@ -66,7 +66,7 @@ class ToyNetwork(nn.Module):
 @dataclass
 class ToyStage:
     """poison: a sample of which loss is NaN; deadly: one whose worker dies; unreadable: one that cannot be read;
-    pause_s: how long each takes"""
+    pause_s: how long each takes; unlabelled: so many samples in a row have one whose target is not known; 0: none"""
 
     recipe: Recipe
     network: nn.Module
@@ -74,6 +74,7 @@ class ToyStage:
     deadly: str = ""
     unreadable: str = ""
     pause_s: float = 0.0
+    unlabelled: int = 0
 
     def epoch(self, number: int) -> Sequence[Key]:
         rng = np.random.default_rng([self.recipe.seed, number])
@@ -96,10 +97,13 @@ class ToyStage:
         image[:, :, 4 * target : 4 * target + 4] += 0.7
         if name == self.poison:
             image[0, 0, 0] = np.nan
+        if self.unlabelled and key.epoch != VALIDATION and key.place % self.unlabelled == 0:
+            target = UNKNOWN
         return Sample(name, {"patch": image}, np.array([target], dtype=np.int64))
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        return F.nll_loss(network(batch.inputs["patch"]), batch.targets[:, 0])
+        total = F.nll_loss(network(batch.inputs["patch"]), batch.targets[:, 0], ignore_index=UNKNOWN, reduction="sum")
+        return total / (batch.targets != UNKNOWN).sum().clamp(min=1)
 
     def answer(self, network: nn.Module, batch: Batch) -> Tensor:
         probabilities: Tensor = network(batch.inputs["patch"]).exp()

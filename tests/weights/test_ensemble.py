@@ -81,7 +81,7 @@ def test_members_lie_beside_the_card_and_nowhere_else(ensemble: Path) -> None:
         load_ensemble_card(ensemble)
 
 
-def test_the_same_weights_twice_patch_networks_and_an_existing_folder_are_refused(
+def test_the_same_weights_twice_patch_networks_among_others_and_an_existing_folder_are_refused(
     members: tuple[Path, ...], ensemble: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(SetupError, match="need different members"):
@@ -92,7 +92,7 @@ def test_the_same_weights_twice_patch_networks_and_an_existing_folder_are_refuse
     assert patch.patch is not None
     card = patch.card.model_copy(update={"exam": None})
     save_weights(tmp_path / "patch", card, patch=patch.patch.state_dict())
-    with pytest.raises(SetupError, match="no exam network"):
+    with pytest.raises(SetupError, match="speak about breast and image"):
         save_ensemble(tmp_path / "none", [members[0], tmp_path / "patch"], name="none")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["both", "patch"]
 

@@ -15,10 +15,10 @@ from fourview.report.training_document import Confusion, TrainingRun, describe_t
 from fourview.report.training_pictures import TrainingInput
 from fourview.report.versions import package_versions
 from fourview.train.data import TrainingData
-from fourview.train.loop import Trained
 from fourview.train.questions import find_women
 from fourview.train.recipe import CLASSES, Recipe
 from fourview.train.stage import UNKNOWN, Sample, Stage
+from fourview.train.trained import Trained
 from fourview.weights.card import Card
 from fourview.weights.folder import Weights
 
@@ -59,7 +59,8 @@ def describe_run(
         stopped=trained.stopped,
         questions=tuple(questions),
         unasked=tuple(unasked),
-        confusion=_confuse(trained, data) if recipe.stage == "patch" else None,
+        confusion=_confuse(trained, data) if recipe.stage == "patch" and recipe.is_judged else None,
+        is_judged=recipe.is_judged,
         inputs=tuple(_describe_input(sample, recipe) for sample in stage.pictures()),
         facts=_list_facts(stage, trained, card),
         recipe=tuple((name, write_setting(value)) for name, value in recipe.flat().items() if name != "reasons"),

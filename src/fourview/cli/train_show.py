@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from fourview.evaluate import Estimate
     from fourview.train.dry_run import DryRun
-    from fourview.train.loop import Step
+    from fourview.train.trained import Step
     from fourview.weights.card import Card
 
 _LINE_EVERY_S = 10.0
@@ -60,7 +61,7 @@ class TrainProgress:
 
     def _show(self, step: Step) -> None:
         epoch = f"epoch {step.epoch}/{self._epochs}"
-        score = "" if step.score is None else f", AUC {step.score:.3f}"
+        score = "" if step.score is None or math.isnan(step.score) else f", AUC {step.score:.3f}"
         said = (
             f"loss {step.loss:.3f}{score}, {step.samples_per_second:.3g} {self._unit}/s, "
             f"at most {in_words(step.seconds_left)} left"

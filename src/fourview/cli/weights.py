@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fourview.cli.app import app
+from fourview.cli.app import SOME_FAILED, app
 from fourview.exam import SetupError
 
 if TYPE_CHECKING:
-    from fourview.weights.card import Card
+    from fourview.weights.card import Card, Metric
 
-weights_app = typer.Typer(help="Weights: list, show, install, convert.", no_args_is_help=True)
+weights_app = typer.Typer(help="Weights: list, show, measure, check, install, convert.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
 
 
@@ -44,28 +45,33 @@ def export(
 
 @weights_app.command("list")
 def weights_list() -> None:
-    """Weights that are installed, and those that can be, with their licences."""
+    """Weights that ship, that are installed, and those that can be, with their licences and measured AUCs."""
     from rich.table import Table
 
     from fourview.terminal import open_console
-    from fourview.weights.ensemble import describe_kind, load_cards
-    from fourview.weights.home import installed, weights_home
+    from fourview.weights.ensemble import describe_kind, load_cards, load_metrics
+    from fourview.weights.home import SHIPPED, installed, shipped, weights_home
     from fourview.weights.zoo import ZOO
 
     console = open_console()
     home = weights_home()
     table = Table("name", "status", "what", "licence", title=f"Weights in {home}", title_justify="left")
-    here = installed()
-    for name in here:
-        cards = load_cards(home / name)
-        table.add_row(name, "installed", describe_kind(cards), _licences(cards))
+    here = {name: (home / name, "installed") for name in installed()}
+    here |= {name: (SHIPPED / name, "ships with fourview") for name in shipped() if name not in here}
+    for name, (folder, status) in here.items():
+        cards = load_cards(folder)
+        table.add_row(name, status, describe_kind(cards), _licences(cards))
     for entry in ZOO.values():
-        for folder in entry.folders:
-            if folder.name not in here:
-                images = "image only" if folder.patch_file is None else "image+heatmaps"
-                status = f"fourview weights install {entry.name}"
-                table.add_row(folder.name, status, f"{folder.kind}, {images}", entry.licence)
+        for offered in entry.folders:
+            if offered.name not in here:
+                images = "image only" if offered.patch_file is None else "image+heatmaps"
+                how = f"fourview weights install {entry.name}"
+                table.add_row(offered.name, how, f"{offered.kind}, {images}", entry.licence)
     console.print(table)
+    for name, (folder, _) in here.items():
+        for metric in load_metrics(folder):
+            if metric.truth_sha256 is not None:
+                console.print(f"{name}: {metric}", markup=False, soft_wrap=True)
     for entry in ZOO.values():
         console.print(f"{entry.name}: {entry.terms}\nSource: {entry.source}")
 
@@ -75,7 +81,7 @@ def weights_show(
     weights: Annotated[str, typer.Argument(help="Weights folder, or the name of installed weights.")],
 ) -> None:
     """The card of a weights folder: network, input, training data, licence, numbers; of an ensemble, all of them."""
-    from fourview.weights.ensemble import describe_kind, load_cards, load_ensemble_card
+    from fourview.weights.ensemble import describe_kind, load_cards, load_ensemble_card, load_metrics
     from fourview.weights.home import ENSEMBLE_NAME, resolve
 
     folder = resolve(weights)
@@ -87,6 +93,65 @@ def weights_show(
     hashes = "+".join(card.weights_hash for card in cards)
     only = "; phantoms only: not for real images" if any(card.training.phantoms_only for card in cards) else ""
     typer.echo(f"{folder}: {describe_kind(cards)}; hash {hashes}; licence {_licences(cards)}{only}", err=True)
+    for metric in load_metrics(folder):
+        typer.echo(f"  {metric}", err=True)
+
+
+@weights_app.command("measure")
+def weights_measure(
+    weights: Annotated[str, typer.Argument(help="Weights folder, or the name of installed weights.")],
+    *,
+    evaluation: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Output of `evaluate --finding both` of readings by these weights.")
+    ],
+    population: Annotated[str, typer.Option(metavar="WORDS", help="Whom it is of, for the card.")],
+) -> None:
+    """Write the AUCs of an evaluation on the card, in place of what an earlier evaluation measured."""
+    from fourview.measured import measure_weights
+    from fourview.weights.home import resolve
+
+    folder = resolve(weights)
+    for metric in measure_weights(folder, evaluation, population=population):
+        typer.echo(str(metric))
+    typer.echo(f"Output: {folder}; the weights and their hash are as they were")
+
+
+@weights_app.command("check")
+def weights_check(
+    weights: Annotated[str, typer.Argument(help="Weights folder, or the name of installed weights.")],
+    *,
+    evaluation: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Output of `evaluate --finding both` on exams that are fresh.")
+    ],
+) -> None:
+    """Does a fresh evaluation reproduce the card's AUCs? Exit status 1 if a difference's interval leaves out 0."""
+    from fourview.measured import check_weights
+    from fourview.weights.home import resolve
+
+    found = check_weights(resolve(weights), evaluation)
+    for one in found:
+        verdict = "reproduced" if one.is_reproduced else "NOT REPRODUCED"
+        typer.echo(f"{one.card.name}, per {one.card.unit}: {verdict}")
+        typer.echo(f"  card        {_with_interval(one.card)}; {_lies(one.card_in_fresh)} the evaluation's interval")
+        typer.echo(f"  evaluation  {_with_interval(one.fresh)}; {_lies(one.fresh_in_card)} the card's interval")
+        typer.echo(f"  difference {one.difference:+.3f} (95 % {one.low:+.3f} to {one.high:+.3f})")
+    reproduced = sum(one.is_reproduced for one in found)
+    within = sum(one.fresh_in_card for one in found)
+    typer.echo(
+        f"{reproduced} of {len(found)} reproduced (the difference's interval holds 0); {within} of {len(found)} lie in "
+        "the card's interval."
+    )
+    if reproduced < len(found):
+        raise typer.Exit(SOME_FAILED)
+
+
+def _with_interval(metric: Metric) -> str:
+    low, high = metric.interval_95 or (math.nan, math.nan)
+    return f"{metric.value:.3f} (95 % {low:.3f} to {high:.3f}), n {metric.n:,}, {metric.positives:,} positive"
+
+
+def _lies(within: bool) -> str:
+    return "in" if within else "not in"
 
 
 def _licences(cards: Sequence[Card]) -> str:

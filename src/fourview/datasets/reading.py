@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fourview.datasets.film import blank_film
 from fourview.datasets.record import ImageRecord
 from fourview.datasets.tables import side_of
 from fourview.exam import Decision, Direction, ExamError, Mammogram, View
+from fourview.film import blank_film
 from fourview.ingest import grey, orientation, raster
 from fourview.ingest.dicom_file import read_dataset
 from fourview.ingest.dicom_geometry import read_direction, read_spacing

@@ -19,10 +19,11 @@ _SHAPE = (1024, 1024)
 
 
 def is_mini_mias(folder: Path) -> bool:
-    """True for a folder with Info.txt and films called mdbNNN beside it or in images/."""
-    return (folder / "Info.txt").is_file() and any(
-        _FILM.fullmatch(entry.name) for place in _places(folder) for entry in place.iterdir()
-    )
+    """True for a folder with films called mdbNNN, or with images/ of them, beside Info.txt or beside no other image."""
+    names = [entry.name for place in _places(folder) for entry in place.iterdir()]
+    films = [name for name in names if _FILM.fullmatch(name)]
+    others = [name for name in names if name.lower().endswith((".png", ".pgm", ".dcm")) and not _FILM.fullmatch(name)]
+    return bool(films) and ((folder / "Info.txt").is_file() or not others)
 
 
 def _places(folder: Path) -> list[Path]:
@@ -39,7 +40,7 @@ def find_mini_mias(folder: Path, options: IngestOptions) -> Found:
         if match and file.folder in ("", "images"):
             number = int(match[1])
             pairs.setdefault((number + 1) // 2, []).append(_film(file, number))
-        elif file.name != "Info.txt":
+        elif file.name != "Info.txt":  # which a folder of films need not have: its labels are never read
             left_out.append((file.name, "no film of mini-MIAS: need mdbNNN.png or mdbNNN.pgm"))
     exams = tuple(_pair(pair, films, options) for pair, films in sorted(pairs.items()))
     return Found(exams, (*left_out, *listing.left_out, *listing.unreadable))

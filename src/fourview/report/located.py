@@ -15,7 +15,7 @@ from fourview.exam import Finding, ImageReading, Reading, SetupError, hash_label
 from fourview.report.exam_folder import load_heatmaps
 from fourview.report.lesions import Lesion, Region, load_lesions
 from fourview.report.output_folder import exam_folder
-from fourview.report.page.hot_places import RADIUS_PX, HotPlace, find_hot_places
+from fourview.report.page.hot_places import SIDE_PX, HotPlace, find_apart_px, find_hot_places, in_source_px
 from fourview.report.reading_json import image_keys, load_reading
 
 LEAST = 0.001  # of a heatmap: smaller maxima are no marks
@@ -95,7 +95,7 @@ def locate_lesions(
     lesions: Path,
     *,
     margin_px: float = 0.0,
-    apart_px: float = RADIUS_PX,
+    apart_px: float | None = None,
     exams: Collection[str] | None = None,
 ) -> Located:
     """The marks of a `fourview screen` output folder, and which lie in the lesions of LESIONS.csv.
@@ -104,7 +104,7 @@ def locate_lesions(
     margin_px source pixels from a pixel of it.
 
     apart_px  of two maxima that are nearer (in rows and in columns, as the network sees them) the smaller is no mark;
-              256 is the side of a published patch network's patch
+              None: the side of the patches of the run
     exams     ids (as in readings.csv) of those whose images count besides exams with lesions; an image without a
               lesion counts as normal. None: all that the run read
 
@@ -133,6 +133,7 @@ def locate_lesions(
     hits: list[tuple[int, int]] = []
     lesion_image = [-1] * len(rows)
     run_marks: dict[str, None] = {}
+    apart: float = SIDE_PX
     for exam in read:
         if exams is not None and exam not in exams and exam not in by_exam:
             continue
@@ -140,7 +141,8 @@ def locate_lesions(
         run_marks |= dict.fromkeys(reading.marks)
         in_image, missing = _match_lesions(by_exam[exam], rows, image_keys(reading), reading.images)
         not_read |= missing
-        for key, found in _find_marks(exam_folder(run, exam), reading, apart_px=apart_px):
+        apart = find_apart_px(reading) if apart_px is None else apart_px
+        for key, found in _find_marks(exam_folder(run, exam), reading, apart_px=apart):
             regions = [(number, Region(rows[number], found.shape)) for number in in_image[key]]
             for number in in_image[key]:
                 lesion_image[number] = len(images)
@@ -163,7 +165,7 @@ def locate_lesions(
         lesion_malignant=np.array([lesion.malignant for lesion in rows]),
     )
     places = tuple(place for _, place in marks)
-    return Located(marked, tuple(images), places, rows, not_read, tuple(run_marks), margin_px, apart_px)
+    return Located(marked, tuple(images), places, rows, not_read, tuple(run_marks), margin_px, apart)
 
 
 @dataclass(frozen=True)
@@ -186,13 +188,12 @@ def _find_marks(folder: Path, reading: Reading, *, apart_px: float) -> Iterator[
                 f"{folder}: heatmap of {key} has the source shape {heatmaps[key].source_shape}, reading.json "
                 f"{frame.source_shape}; need the same"
             )
-        apart = apart_px * frame.source_shape[0] / frame.working_shape[0]
         most = heatmaps[key].box.height * heatmaps[key].box.width
         yield (
             key,
             _Marks(
                 frame.source_shape,
-                find_hot_places(heatmaps[key], MARKED, radius_px=apart, least=LEAST, most=most),
+                find_hot_places(heatmaps[key], MARKED, radius_px=in_source_px(apart_px, frame), least=LEAST, most=most),
             ),
         )
 

@@ -78,6 +78,7 @@ def reading_to_json(
         "precision": reading.precision,
         "members": reading.members,
         "windows": reading.windows,
+        "patch_side_px": reading.patch_side_px,
         "breasts": {side.value: _score_record(score) for side, score in reading.breasts.items()},
         "calibrated": None if site is None else _calibrated_record(reading, site),
         "images": [
@@ -189,6 +190,7 @@ def _reading(record: dict[str, Any]) -> Reading:
         warnings=tuple(record["warnings"]),
         engine=record["engine"],
         precision=record["precision"],
+        patch_side_px=record.get("patch_side_px"),
         left_out=tuple((left_out["name"], left_out["reason"]) for left_out in record["left_out"]),
         seconds=record["seconds"],
     )

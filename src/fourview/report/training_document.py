@@ -42,6 +42,7 @@ class TrainingRun:
     stage       "patch", "birads", "exam"
     history     history.csv: a row per epoch
     stopped     "epochs" or "patience"
+    is_judged   False: there was no validation, and the last epoch was kept
     unasked     why a question of this stage could not be put to the validation
     inputs      some training inputs
     facts       of the run: (what, value)
@@ -63,6 +64,7 @@ class TrainingRun:
     recipe: tuple[tuple[str, str], ...] = ()
     deviations: tuple[tuple[str, str, str, str], ...] = ()
     phantoms_only: bool = False
+    is_judged: bool = True
     settings: tuple[tuple[str, str], ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -73,13 +75,15 @@ def describe_training(run: TrainingRun) -> Document:
     warnings = [
         "Validation chose the epoch that was kept, so its numbers flatter the network: measure it on a test part "
         "(`fourview screen`, `fourview evaluate`)."
+        if run.is_judged
+        else "Nothing was judged: how good the network is, only other exams can tell."
     ]
     if run.phantoms_only:
         warnings.insert(0, "Trained on phantoms only: these weights are not for real images.")
     sections = (
-        _validation(run),
+        *([_validation(run)] if run.is_judged else []),
         _course(run),
-        *([Section("inputs", "Inputs", (draw_inputs(run.inputs),))] if run.inputs else []),
+        *([Section("inputs", "Inputs", (draw_inputs(run.inputs, synthetic=run.phantoms_only),))] if run.inputs else []),
         _recipe(run),
     )
     return Document(
@@ -138,7 +142,10 @@ def _confuse(confusion: Confusion) -> Table:
 
 def _course(run: TrainingRun) -> Section:
     facts: tuple[tuple[str, Cell], ...] = (
-        ("epochs", f"{len(run.history):,}, the best is {run.best_epoch:,}"),
+        (
+            "epochs",
+            f"{len(run.history):,}, {'the best is' if run.is_judged else 'kept is the last,'} {run.best_epoch:,}",
+        ),
         ("why it ended", _STOPPED.get(run.stopped, run.stopped)),
         *run.facts,
     )

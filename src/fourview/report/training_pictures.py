@@ -32,21 +32,28 @@ class TrainingInput:
     planes: Mapping[str, NDArray[np.float32]]
 
 
-def draw_inputs(inputs: tuple[TrainingInput, ...]) -> Gallery:
-    """The gallery of a run's page: a picture per view, or one of a patch."""
+def draw_inputs(inputs: tuple[TrainingInput, ...], *, synthetic: bool = False) -> Gallery:
+    """The gallery of a run's page: a picture per view, or one of a patch.
+
+    synthetic  nobody was imaged: each picture says so, wherever it is copied to
+    """
     heatmaps = any(len(planes) > 1 for one in inputs for planes in one.planes.values())
     note = "As it comes out of augmentation and standardisation; black and white are percentiles of each image."
     if heatmaps:
         note += " Below each image its heatmaps, benign (green) and malignant (red), from black 0 to bright 1."
     items = tuple(
-        GalleryItem(one.title, one.lines, images=tuple(_encode(one.title, *view) for view in one.planes.items()))
+        GalleryItem(
+            one.title,
+            one.lines,
+            images=tuple(_encode(one.title, *view, synthetic=synthetic) for view in one.planes.items()),
+        )
         for one in inputs
     )
     return Gallery("inputs", "Inputs as the network sees them", items, note, large=heatmaps or not _are_patches(inputs))
 
 
 def draw_view(name: str, planes: NDArray[np.float32]) -> Picture:
-    """One view, RGB: its name, the image, and below it, at half its size, the heatmaps side by side.
+    """One view, RGB: its name or another text, the image, and below it, at half its size, the heatmaps side by side.
 
     planes  (channels, rows, cols), see TrainingInput
     """
@@ -83,7 +90,10 @@ def _paint_map(plane: NDArray[np.float32], finding: Finding, cols: int) -> Pictu
     return np.asarray(np.clip(small, 0, 1)[..., None] * np.array(COLOURS[finding], np.float32), np.uint8)
 
 
-def _encode(title: str, name: str, planes: NDArray[np.float32]) -> tuple[str, bytes]:
+def _encode(title: str, name: str, planes: NDArray[np.float32], *, synthetic: bool) -> tuple[str, bytes]:
     """(alternative text, JPEG)."""
-    picture = _paint_image(planes[0]) if name == PATCH else draw_view(name, planes)
-    return f"{title}, {name}", encode_small(picture, rows=picture.shape[0], cols=picture.shape[1])
+    words = [*([] if name == PATCH else [name]), *(["synthetic"] if synthetic else [])]
+    picture = draw_view(", ".join(words), planes) if words else _paint_image(planes[0])
+    return f"{title}, {name}{', synthetic' if synthetic else ''}", encode_small(
+        picture, rows=picture.shape[0], cols=picture.shape[1]
+    )

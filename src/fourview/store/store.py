@@ -40,6 +40,11 @@ class Store:
         stored = manifest.filter(pl.col("blob").is_not_null()).select("image", "blob", "pixels_sha256")
         return cls(path, manifest, about, {image: (blob, pixels) for image, blob, pixels in stored.iter_rows()})
 
+    def only(self, image: str) -> Store:
+        """The store with this image alone and no manifest: what reads it, small enough to be sent with every task."""
+        stored = {image: self._stored[image]} if image in self._stored else {}
+        return Store(self.path, self.manifest.clear(), self.about, stored)
+
     @property
     def images(self) -> pl.DataFrame:
         """The rows of the manifest that were prepared."""

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fourview.exam import Frame, Mammogram, View
+from fourview.exam import Decision, Frame, Mammogram, View
 from fourview.prepare import Prepared, crop_for
 from fourview.store.store import Store
 from fourview.train.recipe import Recipe
@@ -40,6 +40,7 @@ def read_crop(store: Store, row: Row, card: Card) -> Prepared:
         faces="right",  # as all stored crops
         spacing_mm=row["spacing_mm"],
         pixel_mode=row["pixel_mode"],
+        decisions=(Decision("film", "its breast alone, as it was prepared", "store"),),  # once is enough
     )
     prepared = crop_for(mammogram, card)
     if row["faces"] == "right":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from fourview.train.patch_index import NEEDED, count_cases
 from fourview.train.recipe import Recipe
 
 PHANTOM = "phantom:"
+ALL = "all"
 LEARNED = ("train", "validation")
 _HASHED = (
     "image",
@@ -73,7 +74,8 @@ def open_data(
            training recipe's, and it is drawn as a store into a folder of `cache` named for all of them, once; a run
            that was stopped is gone on with
     split  a split of the store; of its folds, "NAME:fold-2": fold 2 is test, the next one validation, the others train.
-           None: of phantoms, a split by the recipe's fractions, which is kept in the store
+           None: of phantoms, a split by the recipe's fractions, which is kept in the store. Where the recipe judges
+           nothing, the other folds train, also the next one; and "all" needs no split: every image trains
 
     Raises SetupError for data that are not there, a split that is not there or was made for other images, that has a
     patient in two parts or nothing in a part that is needed, and where a part lacks labels that the stage learns.
@@ -85,8 +87,8 @@ def open_data(
         store = Store.open(Path(data))
     if split is None:
         raise SetupError(f"{data}: found no --split; {_splits_of(store)}")
-    table = _assign(store, split)
-    _check_parts(table, split)
+    table = _assign(store, split, is_judged=recipe.is_judged)
+    _check_parts(table, split, learned=_learned(recipe))
     _check_labels(table, recipe)
     rows = table.select(_HASHED).sort("image").to_dicts()
     digest = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
@@ -131,9 +133,16 @@ def _split_phantoms(store: Store, recipe: Recipe) -> str:
     return name
 
 
-def _assign(store: Store, split: str) -> pl.DataFrame:
+def _learned(recipe: Recipe) -> tuple[str, ...]:
+    """The parts that a run needs."""
+    return LEARNED if recipe.is_judged else LEARNED[:1]
+
+
+def _assign(store: Store, split: str, *, is_judged: bool) -> pl.DataFrame:
     """The prepared rows with their parts; of folds, with the parts that one of them being test makes."""
     name, _, fold = split.partition(":")
+    if split == ALL and not is_judged and not (store.path / FOLDER / f"{ALL}.json").is_file():
+        return store.images.with_columns(part=pl.lit("train"))
     loaded = Split.load(store.path, name)
     table = loaded.assign(store.manifest).filter(status="prepared")
     folds = [part for part in loaded.names if part not in PARTS]
@@ -144,17 +153,18 @@ def _assign(store: Store, split: str) -> pl.DataFrame:
     if fold not in folds:
         raise SetupError(f"split {split}: found the parts {', '.join(loaded.names)}; need one of its folds")
     following = folds[(folds.index(fold) + 1) % len(folds)]
-    parts = {**dict.fromkeys(folds, "train"), following: "validation", fold: "test"}
+    parts = {**dict.fromkeys(folds, "train"), **({following: "validation"} if is_judged else {}), fold: "test"}
     return table.with_columns(part=pl.col("part").replace_strict(parts, default=None, return_dtype=pl.String))
 
 
-def _check_parts(table: pl.DataFrame, split: str) -> None:
+def _check_parts(table: pl.DataFrame, split: str, *, learned: Sequence[str]) -> None:
     """That the parts are there, and no woman is in two of them."""
     rows = table.filter(pl.col("part").is_not_null())
     counts = {part: rows.filter(part=part).height for part in PARTS}
-    if empty := [part for part in LEARNED if not counts[part]]:
+    if empty := [part for part in learned if not counts[part]]:
         said = ", ".join(f"{count} in {part}" for part, count in counts.items())
-        raise SetupError(f"split {split}: found no image in {', '.join(empty)} ({said}); need some in both")
+        need = " and ".join(learned)
+        raise SetupError(f"split {split}: found no image in {', '.join(empty)} ({said}); need some in {need}")
     if unknown := rows["patient"].null_count():
         raise SetupError(
             f"split {split}: {unknown} images have no patient; need whose each is, or a woman is in two parts"
@@ -169,7 +179,7 @@ def _check_parts(table: pl.DataFrame, split: str) -> None:
 
 def _check_labels(table: pl.DataFrame, recipe: Recipe) -> None:
     """That each part has what the stage learns, and what it is judged by."""
-    for part in LEARNED:
+    for part in _learned(recipe):
         rows = table.filter(part=part)
         if recipe.stage == "patch":
             _check_patches(rows, part, recipe)

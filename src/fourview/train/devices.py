@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar, cast
@@ -51,6 +52,16 @@ def open_fabric(recipe: Recipe, *, devices: int = 1, nodes: int = 1, accelerator
         )
     except (ValueError, RuntimeError) as error:
         raise SetupError(f"found no {devices} devices ({accelerator}): {error}; need devices that are there") from error
+
+
+def name_device(device: torch.device, *, count: int = 1) -> str:
+    """The GPUs by their name, or the processor's kind and the threads that are used, of `count` processes."""
+    if device.type == "cuda":
+        name = str(torch.cuda.get_device_name(device))
+    else:
+        threads = torch.get_num_threads()
+        name = f"{platform.machine()} CPU, {threads} thread{'s' if threads > 1 else ''}"
+    return name if count == 1 else f"{count} x {name}"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 
 from fourview.exam import SetupError
-from fourview.train.devices import explained_errors, repeatable
+from fourview.train.devices import explained_errors, name_device, repeatable
 from fourview.train.feed import Portion, divide, divide_epoch
 from fourview.train.peak_memory import PeakMemory, available_mb
 from fourview.train.stage import Batch, Stage, collate
@@ -98,7 +98,7 @@ def measure_run(stage: Stage, *, fabric: Fabric) -> DryRun:
         judged = stage.validation()
         judge_s = _time_judging(trainee, stage, divide(judged, loop.micro_batch)[:1], fabric.device) * len(judged)
     return DryRun(
-        device=_name(fabric.device),
+        device=name_device(fabric.device),
         parameters=parameters,
         steps=len(steps),
         step_s=min(step_s),  # the first one also warms up
@@ -148,7 +148,7 @@ def _time_judging(trainee: Trainee, stage: Stage, portions: Sequence[Portion], d
         for batch in batches:
             trainee.answer(batch)
     _wait(device)
-    return (time.perf_counter() - start) / sum(map(len, portions))
+    return (time.perf_counter() - start) / max(1, sum(map(len, portions)))
 
 
 def _reckon_largest(memory: PeakMemory, micro_batch: int) -> int:
@@ -174,8 +174,8 @@ def _try_portions(stage: Stage, trainee: Trainee, device: torch.device) -> int:
     wanted = stage.recipe.loop.micro_batch
     if largest < min(wanted, _MOST_TRIED):
         raise SetupError(
-            f"loop.micro_batch {wanted}: does not fit into the memory of {_name(device)}, where {largest} would; need "
-            "fewer, more of loop.recomputed (at most 5), or loop.precision bf16"
+            f"loop.micro_batch {wanted}: does not fit into the memory of {name_device(device)}, where {largest} would; "
+            "need fewer, more of loop.recomputed (at most 5), or loop.precision bf16"
         )
     return largest
 
@@ -197,9 +197,3 @@ def find_largest(fits: Callable[[int], bool], *, most: int) -> int:
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    return f"the CPU, {torch.get_num_threads()} threads"

@@ -32,10 +32,16 @@ class MadeEnsemble:
 def make_ensemble(runs: Sequence[Path], out: Path, *, name: str) -> MadeEnsemble:
     """Write the weights of all runs as one ensemble.
 
-    Raises SetupError: a folder is no finished run of the exam stage, two runs have the same weights, `out` exists.
+    Raises SetupError: a folder is no finished run of the exam stage, or all of the patch stage; two runs have the same
+    weights; `out` exists.
     """
     cards = [_read_finished(run) for run in runs]
-    table, unjudged = _mean_answers(runs, cards)
+    if len(stages := {card.stage for card in cards}) > 1:
+        raise SetupError(f"found runs of the stages {' and '.join(sorted(stages))}; need one")
+    if {card.stage for card in cards} == {"patch"}:
+        table, unjudged = None, "patch networks are not judged on images: read exams with them, and evaluate"
+    else:
+        table, unjudged = _mean_answers(runs, cards)
     areas: tuple[Estimate, ...] = ()
     if table is not None:
         women = dict(table.select("exam", "patient").iter_rows())
@@ -49,8 +55,10 @@ def make_ensemble(runs: Sequence[Path], out: Path, *, name: str) -> MadeEnsemble
 
 def _read_finished(run: Path) -> RunCard:
     card = read_run(run)
-    if card.stage != "exam":
-        raise SetupError(f"{run}: found a run of the stage {card.stage}, need finished runs of `fourview train exam`")
+    if card.stage == "birads":
+        raise SetupError(
+            f"{run}: found a run of the stage {card.stage}, need finished runs of `fourview train exam`, or patch"
+        )
     if not (run / WEIGHTS / CARD_NAME).is_file():
         raise SetupError(f"{run}: found no {WEIGHTS}/ in it, the run is not finished; need --resume of it first")
     return card

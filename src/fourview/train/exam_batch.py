@@ -24,32 +24,41 @@ class _Spoken:
 
 
 def mean_loss(network: nn.Module, batch: Batch, *, heads: Sequence[Head], columns: Columns) -> Tensor:
-    """Cross-entropy of every head and every column that it speaks about, averaged over those whose target is known.
+    """Cross-entropy: of each known target the mean over the heads that speak about it, then the mean over targets.
 
-    0 where none is. Method: Wu et al. 2019.
+    0 where none is known. Method: Wu et al. 2019.
     """
     spoken = _ask(network, batch, heads, columns)
-    total, known = batch.targets.new_zeros((), dtype=torch.float32), batch.targets.new_zeros(())
+    costs = []
     for said in spoken:
-        targets = batch.targets[said.samples[:, None], said.columns]
-        is_known = targets != UNKNOWN
-        of_target = said.log_p.gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
-        total = total - (of_target * is_known).sum()
-        known = known + is_known.sum()
+        targets = batch.targets[said.samples[:, None], said.columns].clamp(min=0)
+        costs.append(-said.log_p.gather(2, targets[:, :, None]))
+    known = batch.targets != UNKNOWN
+    cost, voices = _add_up(batch, spoken, costs)
+    total = ((cost / voices.clamp(min=1))[:, :, 0] * known).sum()
     if len(spoken) < len(heads):  # a view that no exam of the batch has: with several devices, all must have gradients
         total = total + 0.0 * torch.stack([weight.sum() for weight in network.parameters()]).sum()
-    return total / known.clamp(min=1)
+    return total / known.sum().clamp(min=1)
 
 
 def mean_answers(network: nn.Module, batch: Batch, *, heads: Sequence[Head], columns: Columns) -> Tensor:
     """(samples, columns, answers) probabilities, the mean over the heads that speak; NaN where none does."""
     spoken = _ask(network, batch, heads, columns)
-    total = torch.zeros((*batch.targets.shape, spoken[0].log_p.shape[2]), device=batch.targets.device)
-    voices = torch.zeros((*batch.targets.shape, 1), device=batch.targets.device)
-    for said in spoken:
-        total[said.samples[:, None], said.columns] += said.log_p.exp()
-        voices[said.samples[:, None], said.columns] += 1
+    total, voices = _add_up(batch, spoken, [said.log_p.exp() for said in spoken])
     return total / voices
+
+
+def _add_up(batch: Batch, spoken: Sequence[_Spoken], values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """(samples, columns, n): the sums over heads of their values, each (samples of the head, its columns, n).
+
+    And (samples, columns, 1): how many heads spoke.
+    """
+    shape, device = batch.targets.shape, batch.targets.device
+    total, voices = torch.zeros((*shape, values[0].shape[2]), device=device), torch.zeros((*shape, 1), device=device)
+    for said, value in zip(spoken, values, strict=True):
+        total[said.samples[:, None], said.columns] += value
+        voices[said.samples[:, None], said.columns] += 1
+    return total, voices
 
 
 def _ask(network: nn.Module, batch: Batch, heads: Sequence[Head], columns: Columns) -> list[_Spoken]:

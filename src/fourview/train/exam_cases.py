@@ -15,6 +15,7 @@ from fourview.exam import FINDINGS, SetupError
 from fourview.networks.birads import SIDES
 from fourview.networks.exam import BOTH_SIDES, READS_SINGLE_VIEWS, VIEW_NAMES, Head, Wiring
 from fourview.store.labels import UNIT_KEYS, label_at
+from fourview.train.recipe import Stage
 from fourview.train.recipe_parts import ExamSampling
 from fourview.train.stage import UNKNOWN, Key, open_stream
 
@@ -41,12 +42,16 @@ class ExamCase:
 
     @property
     def is_positive(self) -> bool:
-        """With a finding in one of its breasts."""
-        return any(self.labels.values())
+        """With a finding in one of the breasts that are shown."""
+        return bool((self.finding_targets == 1).any())
 
     def shows(self, side: str) -> bool:
         """Whether there is an image of this side."""
         return any(view[0] == side for view in self.images)
+
+    def targets(self, stage: Stage) -> NDArray[np.int64]:
+        """What the stage exam or birads learns of it."""
+        return self.birads_targets if stage == "birads" else self.finding_targets
 
     @property
     def finding_targets(self) -> NDArray[np.int64]:
@@ -120,15 +125,11 @@ def list_cases(
     return ExamCases(tuple(cases), left_out)
 
 
-def keep_known(found: ExamCases, *, stage: Literal["exam", "birads"]) -> ExamCases:
+def keep_known(found: ExamCases, *, stage: Stage) -> ExamCases:
     """Without the exams of which the stage knows nothing, which are counted."""
-    known = [
-        case
-        for case in found.cases
-        if ((case.finding_targets if stage == "exam" else case.birads_targets) != UNKNOWN).any()
-    ]
+    known = [case for case in found.cases if (case.targets(stage) != UNKNOWN).any()]
     unknown = len(found.cases) - len(known)
-    what = "without a known label" if stage == "exam" else "without a BI-RADS class"
+    what = "without a BI-RADS class" if stage == "birads" else "without a known label"
     return ExamCases(tuple(known), {**found.left_out, **({what: unknown} if unknown else {})})
 
 

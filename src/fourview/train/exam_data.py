@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fourview.exam import SetupError
 from fourview.networks.exam import Head
 from fourview.train.crops import reading_card, seen_input
 from fourview.train.data import TrainingData
-from fourview.train.exam_cases import ExamCase, ExamCases, keep_known, list_cases
+from fourview.train.exam_cases import ExamCase, ExamCases, Part, keep_known, list_cases
 from fourview.train.exam_samples import ExamSamples, open_samples
-from fourview.train.recipe import Recipe
+from fourview.train.recipe import Recipe, Stage
 from fourview.train.stage import VALIDATION, Key
 from fourview.weights.card import Card, Training
 from fourview.weights.folder import Weights
@@ -38,6 +40,13 @@ class ExamData:
     def validation(self) -> tuple[Key, ...]:
         """Each exam of validation once."""
         return tuple(Key(VALIDATION, place, case) for place, case in enumerate(self.cases.of("validation")))
+
+    def targets(self, stage: Stage) -> dict[str, NDArray[np.int64]]:
+        """part -> (exams, columns), see ExamCase.targets."""
+        parts: tuple[Part, ...] = ("train", "validation")
+        return {
+            part: np.stack([self.cases.cases[place].targets(stage) for place in self.cases.of(part)]) for part in parts
+        }
 
     def women(self, names: Sequence[str]) -> list[str]:
         """Whose the exams with these names are; an exam without a patient is of a woman of her own."""
@@ -66,9 +75,8 @@ def open_exam_data(recipe: Recipe, data: TrainingData, *, heads: Sequence[Head],
     if network.heatmaps and (patch is None or patch.card.patch is None):
         raise SetupError(f"recipe {recipe.name}: its network reads heatmaps; need --patch, the weights that made them")
     patch = patch if network.heatmaps else None
-    stage: Literal["birads", "exam"] = "birads" if recipe.stage == "birads" else "exam"
     found = list_cases(data.table, wiring=network.wiring, heads=heads, unbiopsied=sampling.unbiopsied)
-    found = keep_known(found, stage=stage)
+    found = keep_known(found, stage=recipe.stage)
     card = reading_card(recipe, patch=patch.card.patch if patch else None)
     samples, problems = open_samples(
         recipe, data.store, data.table, card=card, patch=patch.card if patch else None, cases=found.cases
@@ -82,7 +90,7 @@ def open_exam_data(recipe: Recipe, data: TrainingData, *, heads: Sequence[Head],
         trained=True,
         data="",
         recipe=recipe.name,
-        stage=stage,
+        stage=recipe.stage,
         seed=recipe.seed,
         recipe_sha256=recipe.hash,
         data_sha256=data.hash,

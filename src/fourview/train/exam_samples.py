@@ -6,7 +6,7 @@ For one sample the order of draws is: the image of each view and its window, vie
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from fourview.exam import ExamError, SetupError, View
 from fourview.heatmap import PatchGrid, spread_over_pixels
-from fourview.prepare import Prepared
-from fourview.store.heatmaps import StoredHeatmaps
+from fourview.store.heatmaps import PatchAnswers, StoredHeatmaps
 from fourview.store.store import Store
 from fourview.train.crops import read_crop
 from fourview.train.exam_cases import ExamCase
+from fourview.train.kept import Kept
 from fourview.train.recipe import Recipe
 from fourview.train.stage import VALIDATION, Key, open_stream
 from fourview.weights.card import Card
@@ -32,8 +32,21 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
+class _Seen:
+    """One image as it is before a window is laid. pixels: of its crop; answers: of the patch network, if it is asked"""
+
+    pixels: NDArray[Any]
+    centre: tuple[int, int]
+    answers: PatchAnswers | None
+
+    @property
+    def bytes(self) -> int:
+        return self.pixels.nbytes + (0 if self.answers is None else self.answers.p.nbytes)
+
+
+@dataclass(frozen=True, eq=False)
 class ExamSamples:
-    """Reads the samples of the exam stages. It pickles, and holds no pixels.
+    """Reads the samples of the exam stages. It pickles, without the pixels that it keeps.
 
     rows      image -> what its row of the manifest says
     card      of the network: geometry and input
@@ -45,6 +58,7 @@ class ExamSamples:
     rows: Mapping[str, Mapping[str, Any]]
     card: Card
     heatmaps: StoredHeatmaps | None
+    kept: Kept[_Seen] = field(repr=False)
 
     def read(self, case: ExamCase, key: Key) -> dict[str, Array]:
         """View -> (channels, rows, cols), the network's input.
@@ -68,33 +82,33 @@ class ExamSamples:
         return found
 
     def _cut(self, image: str, rng: np.random.RandomState, *, jittered: bool) -> Array:
-        row = self.rows[image]
-        prepared = read_crop(self.store, row, self.card)
-        geometry, angle = self.card.geometry, View(row["view"]).angle
+        seen = self.kept.get(image, lambda: self._see(image), size=lambda one: one.bytes)
+        geometry, angle = self.card.geometry, View(self.rows[image]["view"]).angle
         noise = JitterNoise(geometry.location_noise_px, geometry.size_noise_px) if jittered else JitterNoise()
         placement = place_window(
-            prepared.crop.pixels.shape,
+            (seen.pixels.shape[0], seen.pixels.shape[1]),
             angle=angle,
             window=geometry.window_px(angle),
-            centre=prepared.best_centre,
+            centre=seen.centre,
             noise=noise,
             jitter=draw_jitter(rng, noise),
         )
-        planes = [prepared.crop.pixels.astype(np.float32), *self._read_maps(row, prepared)]
+        planes = [seen.pixels.astype(np.float32), *_spread_maps(seen.answers)]
         return cut_input(planes, placement, geometry.window_px(angle), std_floor=geometry.std_floor)
 
-    def _read_maps(self, row: Mapping[str, Any], prepared: Prepared) -> list[Array]:
+    def _see(self, image: str) -> _Seen:
+        row = self.rows[image]
+        prepared = read_crop(self.store, row, self.card)
+        pixels = np.array(prepared.crop.pixels)  # a copy, so that the rest of the stored image need not stay
         if self.heatmaps is None:
-            return []
+            return _Seen(pixels, prepared.best_centre, None)
         answers = self.heatmaps.read(row["blob"], pixels_sha256=row["pixels_sha256"])
-        if answers.shape != prepared.crop.pixels.shape:
+        if answers.shape != pixels.shape:
             raise ExamError(
-                f"{row['image']}: found heatmaps of {answers.shape} pixels, need {prepared.crop.pixels.shape}: "
+                f"{image}: found heatmaps of {answers.shape} pixels, need {pixels.shape}: "
                 "the crop is another one; fill the store with heatmaps again"
             )
-        grid = PatchGrid(answers.rows, answers.cols, answers.side_px)
-        places = [answers.classes.index(finding) for finding in CHANNELS]
-        return [spread_over_pixels(answers.p[:, place], grid, answers.shape) for place in places]
+        return _Seen(pixels, prepared.best_centre, answers)
 
 
 def open_samples(
@@ -108,8 +122,9 @@ def open_samples(
     images = {image: case.exam for case in cases for several in case.images.values() for image in several}
     rows = {row["image"]: row for row in table.select(_COLUMNS).iter_rows(named=True) if row["image"] in images}
     small = replace(store, manifest=store.manifest.clear())  # worker processes get no table of a million rows
+    kept: Kept[_Seen] = Kept(recipe.loop.kept_mb * 10**6)
     if patch is None:
-        return ExamSamples(recipe, small, rows, card, None), {}
+        return ExamSamples(recipe, small, rows, card, None, kept), {}
     if patch.cropping != card.cropping:
         found = {name: value for name, value in patch.cropping.items() if card.cropping[name] != value}
         raise SetupError(
@@ -124,7 +139,15 @@ def open_samples(
             f"{store.path}: found {untried} of {len(cases)} exams without heatmaps of {patch.name} "
             f"({patch.patch_hash}); need all: fourview heatmaps STORE --weights {patch.name}"
         )
-    return ExamSamples(recipe, small, rows, card, heatmaps), {exam: why for exam, why in problems.items() if why}
+    return ExamSamples(recipe, small, rows, card, heatmaps, kept), {exam: why for exam, why in problems.items() if why}
+
+
+def _spread_maps(answers: PatchAnswers | None) -> list[Array]:
+    if answers is None:
+        return []
+    grid = PatchGrid(answers.rows, answers.cols, answers.side_px)
+    places = [answers.classes.index(finding) for finding in CHANNELS]
+    return [spread_over_pixels(answers.p[:, place], grid, answers.shape) for place in places]
 
 
 def add_noise(window: Array, deviation: np.float32, rng: np.random.Generator) -> Array:

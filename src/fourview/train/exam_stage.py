@@ -1,4 +1,7 @@
-"""The exam stage: four views -> is there a benign, is there a malignant finding in each breast? Wu et al. 2019."""
+"""The exam stages: four views -> what is known of each breast. exam: a benign, a malignant finding; birads: its class.
+
+BI-RADS pretraining is for the columns alone, which go on. Method: Wu et al. 2019.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,25 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fourview.exam import FINDINGS, SetupError
-from fourview.networks.exam import BOTH_SIDES, Head
+from fourview.networks.birads import SIDES, BiradsNetwork, sides_of
+from fourview.networks.exam import BOTH_SIDES, Head, WiredNetwork
 from fourview.train.data import TrainingData
 from fourview.train.exam_batch import Columns, mean_answers, mean_loss
-from fourview.train.exam_cases import draw_exam_epoch
+from fourview.train.exam_cases import draw_birads_epoch, draw_exam_epoch
 from fourview.train.exam_data import PICTURES, ExamData, open_exam_data
-from fourview.train.exam_judgement import has_both, judge_findings
+from fourview.train.exam_judgement import has_both, judge_birads, judge_findings
 from fourview.train.initialise import draw_initial
 from fourview.train.recipe import Recipe
-from fourview.train.stage import Batch, Judgement, Key, Sample
+from fourview.train.stage import UNKNOWN, Batch, Judgement, Key, Sample
 from fourview.weights.card import Card
-from fourview.weights.folder import Weights, build_exam
+from fourview.weights.folder import Weights, build_birads, build_exam
 
 
 @dataclass(frozen=True, eq=False)
 class ExamStage:
-    """What the training loop asks (stage.Stage).
+    """What the training loop asks (stage.Stage), of the stages exam and birads.
 
-    columns  head -> the places in BOTH_SIDES of its labels
+    columns  head -> the columns of the targets that it speaks about (ExamCase.targets)
     notes    what was left out, and which labels cannot be judged
     """
 
@@ -39,27 +43,31 @@ class ExamStage:
     notes: tuple[str, ...]
 
     def epoch(self, number: int) -> Sequence[Key]:
-        """Every exam with a finding, and others newly drawn."""
+        """exam: every exam with a finding, and others newly drawn; birads: exams drawn anew, or all of them."""
         if self.recipe.exams is None:
             raise ValueError("the recipe has no section exams")
-        return draw_exam_epoch(self.data.cases, self.recipe.exams, seed=self.recipe.seed, epoch=number)
+        draw = draw_birads_epoch if self.recipe.stage == "birads" else draw_exam_epoch
+        return draw(self.data.cases, self.recipe.exams, seed=self.recipe.seed, epoch=number)
 
     def validation(self) -> Sequence[Key]:
         return self.data.validation()
 
     def load(self, key: Key) -> Sample:
         case = self.data.case(key)
-        return Sample(case.exam, self.data.samples.read(case, key), case.finding_targets)
+        return Sample(case.exam, self.data.samples.read(case, key), case.targets(self.recipe.stage))
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         return mean_loss(network, batch, heads=self.heads, columns=self.columns)
 
     def answer(self, network: nn.Module, batch: Batch) -> Tensor:
-        """(exams, 4) probabilities in the order of BOTH_SIDES."""
-        return mean_answers(network, batch, heads=self.heads, columns=self.columns)[:, :, 1]
+        """Probabilities; exam: (exams, 4) of a finding, in the order of BOTH_SIDES; birads: (exams, 2, 3) of a class,
+        left and right."""
+        p = mean_answers(network, batch, heads=self.heads, columns=self.columns)
+        return p if self.recipe.stage == "birads" else p[:, :, 1]
 
     def judge(self, names: Sequence[str], answers: NDArray[np.float32], targets: NDArray[np.int64]) -> Judgement:
-        return judge_findings(names, self.data.women(names), answers, targets)
+        judge = judge_birads if self.recipe.stage == "birads" else judge_findings
+        return judge(names, self.data.women(names), answers, targets)
 
     def card(self, *, name: str, judgement: Judgement | None, data: str) -> Card:
         return self.data.name_card(name, data=data)
@@ -72,19 +80,33 @@ def open_exam_stage(recipe: Recipe, data: TrainingData, *, patch: Weights | None
     """The stage with a newly drawn network. patch: see exam_data. Raises SetupError if there is nothing to learn."""
     if recipe.exam is None:
         raise SetupError(f"recipe {recipe.name}: found no section exam, need one")
-    network = build_exam(recipe.exam)
+    network: WiredNetwork | BiradsNetwork
+    columns: Columns
+    if recipe.stage == "birads":
+        network = build_birads(recipe.exam)
+        columns = {head.name: [SIDES.index(side) for side in sides_of(head)] for head in network.heads}
+    else:
+        network = build_exam(recipe.exam)
+        columns = {head.name: [BOTH_SIDES.index(label) for label in head.labels] for head in network.heads}
     draw_initial(network, recipe.seed)
-    columns = {head.name: [BOTH_SIDES.index(label) for label in head.labels] for head in network.heads}
     found = open_exam_data(recipe, data, heads=network.heads, patch=patch)
-    notes = (*found.notes(), *_check_classes(found))
+    notes = (*found.notes(), *(_check_birads(found) if recipe.stage == "birads" else _check_findings(found)))
     return ExamStage(recipe, network, network.heads, columns, found, notes)
 
 
-def _check_classes(found: ExamData) -> list[str]:
+def _check_birads(found: ExamData) -> list[str]:
+    """Nothing to note. Raises SetupError for a part with one class."""
+    for part, targets in found.targets("birads").items():
+        classes = np.unique(targets[targets != UNKNOWN]).tolist()
+        if len(classes) < 2:
+            raise SetupError(f"{part}: found breasts of the BI-RADS classes {classes}, need two or more of 0, 1, 2")
+    return []
+
+
+def _check_findings(found: ExamData) -> list[str]:
     """Notes on labels that cannot be judged. Raises SetupError if there is nothing to learn, or nothing to judge by."""
     notes = []
-    for part in ("train", "validation"):
-        targets = np.stack([found.cases.cases[place].finding_targets for place in found.cases.of(part)])
+    for part, targets in found.targets("exam").items():
         with_both = []
         for finding in FINDINGS:
             of_finding = targets[:, [place for place, label in enumerate(BOTH_SIDES) if label[1] == finding]].ravel()

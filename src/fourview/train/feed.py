@@ -42,14 +42,15 @@ class Plan:
     device, devices  portion p of a step is for device p % devices: so the samples of a step do not depend on how many
                      devices there are
 
-    Raises SetupError if an epoch or the validation is empty, or if an epoch cannot be divided among the devices.
+    Raises SetupError if an epoch is empty, or a validation that the recipe asks for, or if an epoch cannot be divided
+    among the devices.
     """
 
     def __init__(self, stage: Stage, *, device: int, devices: int) -> None:
         self._stage, self._device, self._devices = stage, device, devices
         self.steps: Callable[[int], tuple[tuple[Portion, ...], ...]] = lru_cache(maxsize=2)(self._divide_own)
         judged = stage.validation()
-        if not judged:
+        if not judged and stage.recipe.is_judged:
             raise SetupError("found no samples for validation, need at least one")
         self.validation = divide(judged, stage.recipe.loop.micro_batch)[device::devices]
 

@@ -5,75 +5,32 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 import numpy as np
-import polars as pl
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from numpy.typing import NDArray
 
 from fourview.exam import SetupError
 from fourview.train.checkpoint import Best, Last
-from fourview.train.devices import average, explained_errors, gather, on_first, repeatable
+from fourview.train.devices import average, explained_errors, gather, name_device, on_first, repeatable
 from fourview.train.feed import Feed, Plan
 from fourview.train.history import history_table
 from fourview.train.optimise import learning_rate
 from fourview.train.progress import Progress
-from fourview.train.record import Record
+from fourview.train.record import Record, list_some
 from fourview.train.run_folder import RunFolder
-from fourview.train.stage import Judgement, Key, Stage
+from fourview.train.stage import UNJUDGED, Judgement, Key, Stage
 from fourview.train.stop import Stop, listen_for_stop
+from fourview.train.trained import Step, Trained
 from fourview.train.trainee import Taken, Trainee
-
-
-@dataclass(frozen=True)
-class Step:
-    """How training goes, after a step.
-
-    epoch, step         from 1; steps: of this epoch
-    loss                of this step
-    samples_per_second  of this epoch so far, over all devices
-    waiting_share       of the time of this epoch so far, spent waiting for samples
-    seconds_left        until the last epoch is judged, if patience does not end it before
-    score               of the last judgement; None: none yet
-    """
-
-    epoch: int
-    step: int
-    steps: int
-    loss: float
-    lr: float
-    samples_per_second: float
-    waiting_share: float
-    seconds_left: float
-    score: float | None
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A finished run.
-
-    best_epoch     from 1; best: its judgement; tensors: the network's state that was judged, on the CPU
-    seconds        of steps and judgements of all sittings
-    waiting_share  of the time of all steps, spent waiting for samples
-    """
-
-    history: pl.DataFrame
-    best: Judgement
-    best_epoch: int
-    tensors: dict[str, Tensor]
-    stopped: Literal["epochs", "patience"]
-    seconds: float
-    waiting_share: float
 
 
 def train(
     stage: Stage, run: RunFolder, *, fabric: Fabric, resume: bool, on_step: Callable[[Step], None] = lambda step: None
 ) -> Trained:
-    """The network of the best epoch.
+    """The network of the best epoch; of the last one, where the recipe asks for no judgement.
 
     fabric   launched
     resume   go on from the last checkpoint, if there is one; of a finished run, the result
@@ -155,16 +112,12 @@ class _Sitting:
                 batch = self._feed.take()
                 answers.append((batch.names, self._trainee.answer(batch), batch.targets.cpu().numpy()))
                 if self._stop.asked and self._fabric.world_size == 1:  # several leave together, after it
-                    self._leave()
+                    break
+        if len(answers) < len(self._plan.validation):
+            self._leave()  # here, where the network has its own weights again
         by_device = gather(self._fabric, answers)
         in_order = [one for portions in itertools.zip_longest(*by_device) for one in portions if one is not None]
-        names, probabilities, targets = zip(*in_order, strict=True)
-        judgement = on_first(
-            self._fabric,
-            lambda: self._stage.judge(
-                list(itertools.chain(*names)), np.concatenate(probabilities), np.concatenate(targets)
-            ),
-        )
+        judgement = on_first(self._fabric, lambda: self._judge(in_order))
         if self.progress.is_better(judgement.score):
             self._best = Best(self.progress.epoch + 1, judgement, self._trainee.judged_tensors())
         steps = self._plan.steps(self.progress.epoch)
@@ -182,6 +135,22 @@ class _Sitting:
         if self._is_asked_to_stop() and self.progress.stopped is None:
             self._leave()
 
+    def _judge(self, answered: Sequence[tuple[tuple[str, ...], NDArray[np.float32], NDArray[np.int64]]]) -> Judgement:
+        """Of names, answers and targets, portion by portion. Raises SetupError if a sample has no number at all."""
+        if not answered:  # the recipe asks for no validation
+            return UNJUDGED
+        of_names, of_answers, of_targets = zip(*answered, strict=True)
+        names, answers = list(itertools.chain(*of_names)), np.concatenate(of_answers)
+        spoken = np.isfinite(answers.reshape(len(names), -1)).any(axis=1)
+        if not spoken.all():
+            strange = [name for name, said in zip(names, spoken, strict=True) if not said]
+            raise SetupError(
+                f"epoch {self.progress.epoch + 1}, validation: found answers that are no numbers, for "
+                f"{list_some(strange)}; need numbers: begin a new run with a lower optimiser.lr, with "
+                "optimiser.clip_norm, or with loop.precision fp32"
+            )
+        return self._stage.judge(names, answers, np.concatenate(of_targets))
+
     def finish(self) -> Trained:
         """What came out. Raises SetupError if it could not be kept."""
         if self._record.problem is not None:
@@ -198,6 +167,7 @@ class _Sitting:
             stopped=progress.stopped,
             seconds=progress.seconds,
             waiting_share=progress.steps_waiting_s / progress.steps_s,
+            on=name_device(self._fabric.device, count=self._fabric.world_size),
         )
 
     def _rate(self, number: int, *, steps: int) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fourview.train.birads_stage import BiradsStage, open_birads_stage
 from fourview.train.data import TrainingData
 from fourview.train.exam_stage import ExamStage, open_exam_stage
 from fourview.train.initialise import start_from
@@ -27,11 +26,9 @@ def open_stage(
     """
     if patch is None and init is not None and init.patch is not None:
         patch = init
-    stage: PatchStage | BiradsStage | ExamStage
+    stage: PatchStage | ExamStage
     if recipe.stage == "patch":
         stage = PatchStage.open(recipe, data, jobs=jobs)
-    elif recipe.stage == "birads":
-        stage = open_birads_stage(recipe, data, patch=patch)
     else:
         stage = open_exam_stage(recipe, data, patch=patch)
     if init is not None:

@@ -76,15 +76,14 @@ class PatchPool:
 
 @dataclass(frozen=True)
 class _Measure:
-    """The work: (row, roles of its lesions) -> PatchImage. Sent to other processes whole."""
+    """The work: (store of this image, its row, roles of its lesions) -> PatchImage. Sent with each item."""
 
-    store: Store
     card: Card
 
-    def __call__(self, item: tuple[Mapping[str, Any], ImageUse]) -> PatchImage:
-        row, use = item
-        crop = read_crop(self.store, row, self.card).crop
-        masks = read_masks(self.store, row, crop.frame) if use.roles else {}
+    def __call__(self, item: tuple[Store, Mapping[str, Any], ImageUse]) -> PatchImage:
+        store, row, use = item
+        crop = read_crop(store, row, self.card).crop
+        masks = read_masks(store, row, crop.frame) if use.roles else {}
         mean, deviation = measure_pixels(crop.pixels)
         regions = (LesionRegion.of_mask(use.roles[name], mask) for name, mask in masks.items() if name in use.roles)
         return PatchImage(
@@ -113,7 +112,8 @@ def index_part(store: Store, table: pl.DataFrame, part: str, *, recipe: Recipe, 
         for row, use in zip(rows, use_images(rows, distractors=sampling.distractors), strict=True)
         if use.roles or use.negative
     ]
-    images = tuple(spread(_Measure(store, card), used, jobs=jobs))
+    items = ((store.only(row["image"]), row, use) for row, use in used)
+    images = tuple(spread(_Measure(card), items, jobs=jobs))
     small = [image for image in images if min(image.shape) < sampling.side_px[0]]
     if small:
         raise SetupError(

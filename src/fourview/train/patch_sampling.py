@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from fourview.exam import Box, SetupError
 from fourview.train.crop_pixels import CropPixels
 from fourview.train.patch_cut import PatchCut, cut_marks, cut_pixels, resize_patch
+from fourview.train.patch_grey import change_grey
 from fourview.train.patch_index import WHOLE, PatchImage, PatchPool
 from fourview.train.recipe_parts import PatchSampling
 
@@ -111,8 +112,12 @@ def _try_case(
         patch = cut_pixels(source.pixels.read(image, box), cut, box)
         if not may_be_dark and np.count_nonzero(patch) < (1 - sampling.dark_share) * patch.size:
             continue
-        patch = resize_patch(patch, source.side_px).astype(np.float64)
-        return DrawnPatch(image.image, cut, ((patch - image.mean) / image.deviation).astype(np.float32))
+        grey = resize_patch(patch, source.side_px).astype(np.float64)
+        if sampling.grey is None:
+            pixels = (grey - image.mean) / image.deviation
+        else:
+            pixels = change_grey(grey, sampling.grey, mean=image.mean, deviation=image.deviation, rng=rng)
+        return DrawnPatch(image.image, cut, pixels.astype(np.float32))
     return None
 
 

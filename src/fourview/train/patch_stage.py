@@ -37,7 +37,7 @@ class PatchStage:
     def __init__(
         self, recipe: Recipe, data: TrainingData, *, network: nn.Module, sources: Mapping[str, PatchSource]
     ) -> None:
-        """See `open`. sources: of the parts "train" and "validation", which draw alike"""
+        """See `open`. sources: of the parts "train" and, if it is judged, "validation"; alike but for grey"""
         self.recipe = recipe
         self.network = network
         self._data = data
@@ -47,17 +47,19 @@ class PatchStage:
 
     @classmethod
     def open(cls, recipe: Recipe, data: TrainingData, *, jobs: int = 1) -> PatchStage:
-        """The stage, after a walk through all images of both parts. Raises SetupError, ExamError."""
+        """The stage, after a walk through all images of its parts. Raises SetupError, ExamError."""
         patch, sampling = recipe.patch, recipe.patches
         if patch is None or sampling is None:
             raise SetupError(f"recipe {recipe.name}: found no sections patch and patches, need both")
         card = reading_card(recipe)
         sources = {}
-        for part in ("train", "validation"):
+        for part in ("train", "validation") if recipe.is_judged else ("train",):
             pool = index_part(data.store, data.table, part, recipe=recipe, card=card, jobs=jobs)
-            whole = sampling.per_visit > 1 or fits_in_memory(pool)
-            pixels = CropPixels(data.store, spacing_mm=card.input.spacing_mm, whole=whole)
-            sources[part] = PatchSource(pool, sampling, patch.side_px, pixels)
+            most = recipe.loop.kept_mb * 10**6
+            whole = sampling.per_visit > 1 or fits_in_memory(pool, most)
+            pixels = CropPixels(data.store, spacing_mm=card.input.spacing_mm, whole=whole, most_bytes=most)
+            drawn = sampling if part == "train" else sampling.model_copy(update={"grey": None})
+            sources[part] = PatchSource(pool, drawn, patch.side_px, pixels)
         network = build_patch(patch)
         draw_initial(network, recipe.seed)
         return cls(recipe, data, network=network, sources=sources)
@@ -68,6 +70,8 @@ class PatchStage:
 
     def validation(self) -> Sequence[Key]:
         """The patches that are judged: the same mix, and the same patches every time."""
+        if not self.recipe.is_judged:
+            return ()
         return self._plan("validation", VALIDATION, self._sampling.validation)
 
     def load(self, key: Key) -> Sample:
@@ -125,7 +129,7 @@ class PatchStage:
         )
         card = reading_card(self.recipe)
         seen = seen_input(self.recipe, self._data.rows("train"))
-        metrics = () if judgement is None else self._measure(judgement)
+        metrics = () if judgement is None or not len(judgement.table) else self._measure(judgement)
         return card.model_copy(update={"name": name, "input": seen, "training": training, "metrics": metrics})
 
     def pictures(self) -> Sequence[Sample]:

@@ -76,10 +76,8 @@ class Progress:
         )
 
     def is_better(self, score: float) -> bool:
-        """Whether a judgement is the best so far. The first is; one that is no number is better than none."""
-        if self.best_score is None or math.isnan(self.best_score):
-            return self.best_score is None or not math.isnan(score)
-        return score > self.best_score
+        """Whether a judgement is the best so far. The first is; as long as none is a number, the latest is."""
+        return self.best_score is None or math.isnan(self.best_score) or score > self.best_score
 
     def after_judgement(
         self, score: float, metrics: Mapping[str, float], *, recipe: Recipe, lr: float, samples: int, seconds: float

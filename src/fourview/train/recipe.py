@@ -25,8 +25,10 @@ from fourview.weights.card import ExamNetwork, Geometry, Input, PatchNetwork
 
 Stage = Literal["patch", "birads", "exam"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
-BUILT_IN = ("paper", "small", "phantom")
+BUILT_IN = ("paper", "small", "phantom")  # of every stage
+FILM = "film"  # of the patch stage alone
 CLASSES = ("malignant", "benign", "outside", "negative")  # of our patch networks, in this order
+_LATER = (("patch", "score_patches"), ("input", "film"), ("patches", "grey"))
 _NOT_COMPARED = ("name", "reasons", "phantoms", "seed")
 
 
@@ -87,12 +89,23 @@ class Recipe(Section):
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of all values but the reasons in canonical JSON: 64 hex digits."""
-        values = self.model_dump(mode="json", exclude={"reasons"})
+        """SHA-256 of all values that decide what is learned, in canonical JSON: 64 hex digits.
+
+        What later versions added is left out where it has no effect, so that older recipes keep their hash.
+        """
+        values = self.model_dump(mode="json", exclude={"reasons": True, "loop": {"kept_mb"}})
+        for section, name in _LATER:
+            if values[section] is not None and not values[section][name]:
+                del values[section][name]
         return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def __hash__(self) -> int:
         return hash(self.hash)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether epochs are judged and the best is kept; with patches.validation 0 none is, and the last is kept."""
+        return self.patches is None or self.patches.validation > 0
 
     def flat(self) -> dict[str, object]:
         """ "loop.batch" -> its value, of every field, in their order."""
@@ -144,7 +157,8 @@ def load_recipe(name_or_path: str | Path, *, stage: Stage) -> Recipe:
 
     Raises SetupError, naming the key, what was found and what is needed; also if the file is of another stage.
     """
-    if isinstance(name_or_path, str) and name_or_path in BUILT_IN:
+    built_in = (*BUILT_IN, FILM) if stage == "patch" else BUILT_IN
+    if isinstance(name_or_path, str) and name_or_path in built_in:
         where = f"recipe {name_or_path} of {stage}"
         text = (files("fourview.train") / f"recipes/{name_or_path}_{stage}.toml").read_text(encoding="utf-8")
     else:
@@ -153,7 +167,7 @@ def load_recipe(name_or_path: str | Path, *, stage: Stage) -> Recipe:
             text = Path(name_or_path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise SetupError(
-                f"recipe {where}: cannot be read ({error}); need {', '.join(BUILT_IN)} or a TOML file"
+                f"recipe {where}: cannot be read ({error}); need {', '.join(built_in)} or a TOML file"
             ) from error
     recipe = parse_recipe(text, where=where)
     if recipe.stage != stage:

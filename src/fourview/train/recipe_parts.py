@@ -60,6 +60,7 @@ class Loop(Section):
     precision       of the arithmetic; weights are always kept in float32
     deterministic   the same numbers, bit for bit, in every run on the same machine
     workers         processes that prepare samples, per device; 0: the training process itself
+    kept_mb         of images that were read, what each process keeps in memory for the next time
     checkpoint_minutes  between checkpoints within an epoch; there is always one at its end
     """
 
@@ -72,6 +73,7 @@ class Loop(Section):
     precision: Literal["fp32", "bf16"] = "fp32"
     deterministic: bool = True
     workers: Annotated[int, Field(ge=0)] = 1
+    kept_mb: Count = 512
     checkpoint_minutes: Positive = 10.0
 
     @model_validator(mode="after")
@@ -101,6 +103,19 @@ class PatchMix(Section):
         return self
 
 
+class GreyNoise(Section):
+    """How far the grey scale of a training patch is changed at random (patch_grey).
+
+    gamma       largest exponent of the grey curve, drawn between its inverse and it; 1: none
+    contrast    largest factor of the standardised patch, drawn alike
+    brightness  largest offset, in standard deviations of the image
+    """
+
+    gamma: Annotated[float, Field(ge=1)] = 1.0
+    contrast: Annotated[float, Field(ge=1)] = 1.0
+    brightness: Annotated[float, Field(ge=0)] = 0.0
+
+
 class PatchSampling(Section):
     """Which patches make an epoch. Method: Wu et al. 2019.
 
@@ -117,7 +132,9 @@ class PatchSampling(Section):
     dark_patches      ... and at most this share of outside and negative patches, and none on lesions, may be
     distractors       lesions that were never biopsied (phantoms): "benign", "ignored": no patch touches them, or
                       "negative": as if they were tissue
-    validation        patches that each validation reads, the same every time
+    grey              random changes of the grey scale while training; None: none, as published
+    validation        patches that each validation reads, the same every time. 0: nothing is judged, the split needs no
+                      part for it, all epochs are trained and the last one is kept
     """
 
     per_epoch: Count
@@ -130,7 +147,8 @@ class PatchSampling(Section):
     dark_share: Share = 0.9
     dark_patches: Share = 0.1
     distractors: Literal["benign", "ignored", "negative"] = "ignored"
-    validation: Count
+    grey: GreyNoise | None = None
+    validation: Annotated[int, Field(ge=0)]
 
     @model_validator(mode="after")
     def _sides_rise(self) -> Self:

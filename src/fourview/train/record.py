@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,11 @@ from fourview.train.progress import Progress
 from fourview.train.run_folder import FAILURE, RunFolder
 
 log = logging.getLogger(__name__)
+
+
+def list_some(names: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    return ", ".join(dict.fromkeys(names[:4])) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 class Record:
@@ -82,11 +87,11 @@ class Record:
         with self._survived(f"write {FAILURE}"):
             self._run.write_failure(values)
         names = values["names_of_portions_not_finite"] or values["names"]
-        shown = ", ".join(dict.fromkeys(names[:4])) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         raise SetupError(
             f"epoch {values['epoch']}, step {values['step']}: found a {values['what']} that is {values['value']}, with "
-            f"{shown} ({self._run.path / FAILURE} names the whole batch); need numbers: look at these images, or "
-            "begin a new run with a lower optimiser.lr, with optimiser.clip_norm, or with loop.precision fp32"
+            f"{list_some(names)} ({self._run.path / FAILURE} names the whole batch); need numbers: look at these "
+            "images, or begin a new run with a lower optimiser.lr, with optimiser.clip_norm, or with loop.precision "
+            "fp32"
         )
 
     def close(self) -> None:
@@ -97,7 +102,7 @@ class Record:
     def write_tables(self, progress: Progress, best: Best | None) -> None:
         with self._survived("write tables"):
             self._run.write_history(progress.rows)
-            if best is not None:
+            if best is not None and len(best.judgement.table):
                 self._run.write_predictions(best.judgement.table)
 
     @contextmanager

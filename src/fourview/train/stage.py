@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -73,6 +74,9 @@ class Judgement:
     table: pl.DataFrame
 
 
+UNJUDGED = Judgement(math.nan, {}, pl.DataFrame())  # of an epoch, where the recipe asks for no validation
+
+
 class Stage(Protocol):
     """One trainable thing with its data. It pickles: worker processes load samples, and nothing in it is open."""
 
@@ -93,7 +97,7 @@ class Stage(Protocol):
         ...
 
     def validation(self) -> Sequence[Key]:
-        """The samples that are judged, the same every time."""
+        """The samples that are judged, the same every time; none if the recipe is not judged."""
         ...
 
     def load(self, key: Key) -> Sample:
@@ -101,7 +105,7 @@ class Stage(Protocol):
         ...
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """A scalar: the mean over the known targets. Calls the network once."""
+        """A scalar: the mean over the known targets, each counting alike; 0 if none is. Calls the network once."""
         ...
 
     def answer(self, network: nn.Module, batch: Batch) -> Tensor:

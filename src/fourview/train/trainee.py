@@ -26,7 +26,7 @@ from fourview.train.optimise import (
     optimiser_tensors,
     set_rate,
 )
-from fourview.train.stage import Batch, Stage
+from fourview.train.stage import UNKNOWN, Batch, Stage
 from fourview.train.statistics import RunningStatistics, set_training
 
 NETWORK, AVERAGE = "network.", "average."  # begin the names of tensors in a checkpoint
@@ -34,7 +34,7 @@ NETWORK, AVERAGE = "network.", "average."  # begin the names of tensors in a che
 
 @dataclass(frozen=True)
 class Taken:
-    """A step. loss: mean over its portions and all devices; norm: of the gradient, before it is clipped.
+    """A step. loss: mean over its known targets, of all devices; norm: of the gradient, before it is clipped.
 
     names, losses  of this device's portions
     """
@@ -73,20 +73,27 @@ class Trainee:
         self._optimiser.zero_grad()
         if self._statistics:
             self._statistics.begin()
-        samples, names, losses = sum(map(len, portions)), [], []
+        samples, names, losses, known = sum(map(len, portions)), [], [], []
         for number, portion in enumerate(portions, start=1):
             batch, share = take(), len(portion) / samples
+            known.append((batch.targets != UNKNOWN).float().mean() * share)  # of this device's targets of the step
             with self._fabric.no_backward_sync(self._module, enabled=number < len(portions)):
                 loss = self._stage.loss(self._module, batch)
-                self._fabric.backward(loss * share)
+                self._fabric.backward(loss * known[-1])
             if self._statistics:
                 self._statistics.collect(share)
             names.append(batch.names)
-            losses.append(loss.detach() * share)
+            losses.append(loss.detach())
+        total, told = (torch.stack(values) for values in (losses, known))
+        loss_sum, known_share = self._average_devices(torch.stack([(total * told).sum(), told.sum()])).tolist()
         weights = list(self._network.parameters())
+        if known_share < 1 - 1e-6:  # portions and devices knew different numbers of targets, and each counts alike
+            for weight in weights:
+                if weight.grad is not None:
+                    weight.grad /= max(known_share, 1e-12)
         norm = gradient_norm(weights)
-        loss_mean = self._average_devices(torch.stack(losses).sum())
-        taken = Taken(float(loss_mean), float(norm), tuple(names), tuple(float(loss) for loss in losses))
+        loss_mean = loss_sum / max(known_share, 1e-12)
+        taken = Taken(loss_mean, float(norm), tuple(names), tuple(total.tolist()))
         if taken.finite:
             self._move(weights, norm, rate=rate, steps=steps)
         return taken

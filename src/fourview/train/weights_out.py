@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from fourview.evaluate.estimate import Estimate
 from fourview.evaluate.question import Question
 from fourview.train.data import TrainingData
-from fourview.train.loop import Trained
 from fourview.train.stage import Stage
+from fourview.train.trained import Trained
 from fourview.weights.card import Card, Metric, Storage
 from fourview.weights.folder import Weights, load_card, save_weights
 from fourview.weights.home import CARD_NAME
@@ -57,7 +55,7 @@ def write_run_weights(
             "recipe_sha256": recipe.hash,
             "data_sha256": data.hash,
             "minutes": round(trained.seconds / 60, 1),
-            "trained_on": describe_machine(),
+            "trained_on": trained.on,
         }
     )
     card = card.model_copy(
@@ -94,13 +92,6 @@ def describe_population(data: TrainingData) -> str:
             counts.append(f"{part} {women:,} women, {exams:,} exams, {len(rows):,} images")
     what = "phantoms, nobody was imaged" if data.phantoms_only else ", ".join(sorted(set(data.table["dataset"])))
     return f"{what}: {'; '.join(counts)}"
-
-
-def describe_machine() -> str:
-    """The GPU, or the processor's kind and the threads used."""
-    if torch.cuda.is_available():
-        return str(torch.cuda.get_device_name())
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
 
 
 def choose_licence(data: TrainingData, begun: Sequence[Card]) -> str:

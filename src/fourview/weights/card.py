@@ -41,7 +41,12 @@ class ExamNetwork(Section):
 
 
 class PatchNetwork(Section):
-    """The patch network and how it slides."""
+    """The patch network and how it slides.
+
+    score_patches  read alone, without an exam network: an image's score for a finding is the mean of this many highest
+                   probabilities among its patches. None: as many as lie over any one spot, (side_px / stride_px)
+                   squared, so that a single patch does not decide, and a finding no larger than a patch can
+    """
 
     family: Literal["densenet"] = "densenet"
     blocks: tuple[int, ...] = (6, 12, 24, 16)
@@ -50,6 +55,12 @@ class PatchNetwork(Section):
     classes: tuple[str, ...] = ("malignant", "benign", "other_2", "other_3")
     side_px: int = Field(256, ge=8)
     stride_px: int = Field(70, ge=1)
+    score_patches: int | None = Field(None, ge=1)
+
+    @property
+    def patches_in_score(self) -> int:
+        """`score_patches`, or what None stands for; at least 1."""
+        return self.score_patches or max(1, round((self.side_px / self.stride_px) ** 2))
 
     @model_validator(mode="after")
     def _names_both_findings(self) -> PatchNetwork:
@@ -67,6 +78,7 @@ class Input(Section):
     resample           "always"; or "outside_range": images within spacing_range_mm are read pixel by pixel, as
                        upstream reads them, others (and only if their pixel size is known) are resampled; "never"
     normalisation      mean 0 and deviation 1, of each window for the exam network, of the whole crop for patches
+    film               digitised films: all but the breast is set to 0 (film.blank_film) before anything else
     """
 
     pixel_mode: Literal["stored", "presentation"] = "stored"
@@ -74,6 +86,7 @@ class Input(Section):
     spacing_range_mm: tuple[float, float] | None = None
     resample: Literal["never", "outside_range", "always"] = "never"
     normalisation: Literal["standardise window, patches by crop"] = "standardise window, patches by crop"
+    film: bool = False
 
     @model_validator(mode="after")
     def _resampling_has_a_target(self) -> Input:
@@ -126,7 +139,11 @@ class Training(Section):
 
 
 class Metric(Section):
-    """One number of a card. positives: None where the unit is neither positive nor negative."""
+    """One number of a card.
+
+    positives     None where the unit is neither positive nor negative
+    truth_sha256  of the table of truths that `fourview evaluate` measured it on (`weights measure`); None: of training
+    """
 
     name: str
     value: float
@@ -135,6 +152,13 @@ class Metric(Section):
     n: int
     positives: int | None = None
     population: str
+    truth_sha256: str | None = None
+
+    def __str__(self) -> str:
+        low, high = self.interval_95 or (None, None)
+        interval = "no interval" if low is None else f"95 % {low:.3f} to {high:.3f}"
+        positives = "" if self.positives is None else f", {self.positives:,} positive"
+        return f"{self.name} {self.value:.3f} ({interval}; {self.n:,} {self.unit}s{positives}; {self.population})"
 
 
 class Card(Section):
@@ -180,6 +204,16 @@ class Card(Section):
         return kind if self.exam else f"BI-RADS pretraining, {kind}"
 
     @property
+    def reads_exams(self) -> bool:
+        """Whether `screen` can read with it: an exam network, or a patch network alone."""
+        return self.exam is not None or (self.patch is not None and self.birads is None)
+
+    @property
+    def unit(self) -> Literal["breast", "image"]:
+        """What its readings are about: a patch network alone speaks about images."""
+        return "image" if self.exam is None or self.exam.wiring == "single-image" else "breast"
+
+    @property
     def weights_hash(self) -> str:
         """16 hex digits over everything that changes a raw score: tensors, geometry, input.
 
@@ -190,6 +224,10 @@ class Card(Section):
             del content["birads"]
         if content["exam"] is not None and self.exam is not None and self.exam.blocks == (2, 2, 2, 2, 2):
             del content["exam"]["blocks"]
+        if not self.input.film:
+            del content["input"]["film"]
+        if self.patch is not None and self.patch.score_patches is None:
+            del content["patch"]["score_patches"]
         return _hash(content)
 
     @property
@@ -200,8 +238,9 @@ class Card(Section):
         """
         if self.patch is None:
             raise ValueError(f"{self.name} has no patch network")
-        network, file = self.patch.model_dump(mode="json"), self.sha256.get("patch.safetensors")
-        return _hash({"patch": network, "crop": self.cropping, "file": file})
+        network = self.patch.model_dump(mode="json", exclude={"score_patches"})  # it changes no map
+        crop = {name: value for name, value in self.cropping.items() if name != "film" or value}
+        return _hash({"patch": network, "crop": crop, "file": self.sha256.get("patch.safetensors")})
 
     @property
     def cropping(self) -> dict[str, Any]:
@@ -214,6 +253,7 @@ class Card(Section):
             "crop_iterations": self.geometry.crop_iterations,
             "crop_buffer_px": self.geometry.crop_buffer_px,
             "std_floor": self.geometry.std_floor,
+            "film": self.input.film,
         }
 
 

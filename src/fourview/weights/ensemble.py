@@ -18,7 +18,7 @@ from fourview.exam import SetupError
 from fourview.weights.card import Card, Metric, Section
 from fourview.weights.folder import PATCH_FILE, load_card, load_weights
 from fourview.weights.home import CARD_NAME, ENSEMBLE_NAME, resolve
-from fourview.whole_files import whole_folder
+from fourview.whole_files import whole_folder, write_whole
 
 
 class EnsembleCard(Section):
@@ -85,18 +85,47 @@ def describe_kind(cards: Sequence[Card]) -> str:
     return kinds if len(cards) == 1 else f"ensemble of {len(cards)}: {kinds}"
 
 
+def load_metrics(folder: Path) -> tuple[Metric, ...]:
+    """The numbers on a network's card, or on an ensemble's: of the mean over its members. Raises SetupError."""
+    return _load_top_card(folder).metrics
+
+
+def write_metrics(folder: Path, metrics: Sequence[Metric]) -> None:
+    """These numbers in place of those on the card; its file changes whole or not at all, the weights hash never.
+
+    An ensemble's are in ensemble.json; the cards of its members keep theirs. Raises SetupError.
+    """
+    card = _load_top_card(folder)
+    path = folder / (CARD_NAME if isinstance(card, Card) else ENSEMBLE_NAME)
+    content = card.model_copy(update={"metrics": tuple(metrics)}).model_dump_json(indent=2) + "\n"
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise SetupError(f"{path}: cannot be written ({error.strerror}); need room and a right") from error
+
+
+def _load_top_card(folder: Path) -> Card | EnsembleCard:
+    return load_card(folder) if (folder / CARD_NAME).is_file() else load_ensemble_card(folder)
+
+
 def save_ensemble(
     out: Path, folders: Sequence[Path], *, name: str, metrics: Sequence[Metric] = (), notes: str = ""
 ) -> EnsembleCard:
     """An ensemble of copies of these weights folders, written whole or not at all; its card.
 
-    Raises SetupError if `out` exists, a folder has no exam network, or two are the same.
+    Raises SetupError if `out` exists, a folder has nothing that reads exams, members read different things (breasts,
+    images), or two are the same.
     """
     if out.exists():
         raise SetupError(f"{out}: exists already; need a new folder")
     cards = [load_card(folder) for folder in folders]
-    if alone := [str(folder) for folder, card in zip(folders, cards, strict=True) if card.exam is None]:
-        raise SetupError(f"{alone[0]}: found no exam network in it; an ensemble needs one in each member")
+    if idle := [str(folder) for folder, card in zip(folders, cards, strict=True) if not card.reads_exams]:
+        raise SetupError(
+            f"{idle[0]}: found neither an exam network in it nor a patch network alone; an ensemble needs one in each "
+            "member"
+        )
+    if len(units := {card.unit for card in cards}) > 1:
+        raise SetupError(f"found members that speak about {' and '.join(sorted(map(str, units)))}; need one of both")
     hashes = [card.weights_hash for card in cards]
     if len(set(hashes)) != len(hashes):
         raise SetupError(f"found the weights {', '.join(hashes)}; need different members")

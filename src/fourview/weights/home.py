@@ -1,4 +1,4 @@
-"""Where installed weight folders live, and what a name after `--weights` stands for."""
+"""Where weight folders live, installed or shipped, and what a name after `--weights` stands for."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fourview.weights.zoo import ZOO, ZooEntry, known_folders
 
 CARD_NAME = "card.json"
 ENSEMBLE_NAME = "ensemble.json"
+SHIPPED = Path(__file__).parent / "shipped"
 
 
 def weights_home() -> Path:
@@ -29,11 +30,18 @@ def installed(home: Path | None = None) -> tuple[str, ...]:
     """
     home = home or weights_home()
     try:
-        cards = (
-            [path for name in (CARD_NAME, ENSEMBLE_NAME) for path in home.glob(f"*/{name}")] if home.is_dir() else []
-        )
+        return _list_folders(home)
     except OSError as error:
         raise SetupError(f"weights home {home}: cannot be read: {error.strerror}") from error
+
+
+def shipped() -> tuple[str, ...]:
+    """The names of the weight folders that are part of fourview, sorted."""
+    return _list_folders(SHIPPED)
+
+
+def _list_folders(home: Path) -> tuple[str, ...]:
+    cards = [path for name in (CARD_NAME, ENSEMBLE_NAME) for path in home.glob(f"*/{name}")] if home.is_dir() else []
     return tuple(sorted({card.parent.name for card in cards if not card.parent.name.startswith(".")}))
 
 
@@ -43,7 +51,7 @@ def is_weights(folder: Path) -> bool:
 
 
 def resolve(name_or_folder: str, *, home: Path | None = None, zoo: Mapping[str, ZooEntry] = ZOO) -> Path:
-    """The weight folder that the user means: one with a card, or of an ensemble, else the installed one of that name.
+    """The folder that is meant: one with a card or of an ensemble, else the one so called, installed or shipped.
 
     Raises SetupError, which lists what is installed and says how to install the rest.
     """
@@ -54,15 +62,18 @@ def resolve(name_or_folder: str, *, home: Path | None = None, zoo: Mapping[str, 
     names = installed(home)
     if name_or_folder in names:
         return home / name_or_folder
+    if name_or_folder in shipped():
+        return SHIPPED / name_or_folder
     known = known_folders(zoo)
     if name_or_folder in known:
         raise SetupError(
             f"weights {name_or_folder!r}: not installed in {home} (there: {', '.join(names) or 'none'}); "
             f"need: fourview weights install {known[name_or_folder]}"
         )
+    there = ", ".join(names) or "none"
     found = f"a folder without {CARD_NAME}" if folder.is_dir() else "no such folder or name"
     raise SetupError(
-        f"weights {name_or_folder!r}: found {found}; need a folder with {CARD_NAME} or one of the installed "
-        f"weights in {home} (there: {', '.join(names) or 'none'}); "
+        f"weights {name_or_folder!r}: found {found}; need a folder with {CARD_NAME}, one of the weights "
+        f"that ship ({', '.join(shipped()) or 'none'}), or one of those in {home} (there: {there}); "
         f"`fourview weights install {' | '.join(zoo)}` gives {', '.join(known)}"
     )

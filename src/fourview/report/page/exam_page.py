@@ -11,7 +11,7 @@ from fourview.exam import FINDINGS, Exam, Finding, HeadScore, ImageReading, Mamm
 from fourview.report.meaning import RESEARCH_ONLY, what_numbers_mean
 from fourview.report.overlay import COLOURS, SHOWN_FROM, STRENGTH
 from fourview.report.page.calibrated import CalibratedText, calibration_facts, describe_calibrated
-from fourview.report.page.hot_places import RADIUS_PX, HotPlace, find_hot_places
+from fourview.report.page.hot_places import HotPlace, find_apart_px, find_hot_places, in_source_px
 from fourview.report.page.page_image import PageImage, encode_images, make_cells, make_page_image, pack_bytes, to_base64
 from fourview.report.page.strips import window_means
 from fourview.report.page.template import fill_template, own_text, script_json
@@ -94,7 +94,7 @@ def draw_exam_page(
     budget_bytes  of the page: images are reduced until it is smaller
     """
     shown = list(_shown_images(exam, reading))
-    places = _places(shown)
+    places = _places(shown, apart_px=find_apart_px(reading))
     maps = {
         f"map-{number}-{finding}": make_cells(s.image.heatmap.inside[finding])
         for number, s in enumerate(shown)
@@ -114,7 +114,7 @@ def draw_exam_page(
         "calibration": [] if site is None else list(calibration_facts(site)),
         "places": places,
         "heatmaps": bool(maps),
-        "radius_px": RADIUS_PX,
+        "radius_px": find_apart_px(reading),
         "colours": {finding: "#{:02x}{:02x}{:02x}".format(*COLOURS[finding]) for finding in SHOWN_FINDINGS},
         "shown_from": SHOWN_FROM,
         "strength": STRENGTH,
@@ -156,14 +156,13 @@ def _share_text(share: float, *, common_mm: bool) -> str:
     return f"for looking, not for diagnosis: {size}, 8 bits{scale}"
 
 
-def _places(shown: Sequence[_Shown]) -> list[_Place]:
+def _places(shown: Sequence[_Shown], *, apart_px: float) -> list[_Place]:
     """The hottest places of all images, largest first."""
     found = []
     for number, s in enumerate(shown):
         if s.image is None or s.image.heatmap is None:
             continue
-        frame = s.image.frame
-        radius = RADIUS_PX * frame.source_shape[0] / frame.working_shape[0]
+        radius = in_source_px(apart_px, s.image.frame)
         for finding in SHOWN_FINDINGS:
             places = find_hot_places(s.image.heatmap, finding, radius_px=radius)
             found += [_Place(number, s.title, place) for place in places]

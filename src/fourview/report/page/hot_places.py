@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fourview.exam import Finding, Heatmap
+from fourview.exam import Finding, Frame, Heatmap, Reading
 
-RADIUS_PX = 256  # side of a patch: what lies nearer was seen by the same patches
+SIDE_PX = 256  # of published patches, working pixels
 LEAST = 0.1
 MOST = 5
 _BLOCK = 8
@@ -28,8 +28,22 @@ class HotPlace:
     col: int
 
 
+def find_apart_px(reading: Reading) -> int:
+    """How far apart two places of its heatmaps are at least, working pixels.
+
+    It is the side of a patch, because what lies nearer was seen by the same patches; that of published ones where a
+    reading does not say it, as those of earlier versions do not.
+    """
+    return reading.patch_side_px or SIDE_PX
+
+
+def in_source_px(working_px: float, frame: Frame) -> float:
+    """A length in source pixels."""
+    return working_px * frame.source_shape[0] / frame.working_shape[0]
+
+
 def find_hot_places(
-    heatmap: Heatmap, finding: Finding, *, radius_px: float = RADIUS_PX, least: float = LEAST, most: int = MOST
+    heatmap: Heatmap, finding: Finding, *, radius_px: float = SIDE_PX, least: float = LEAST, most: int = MOST
 ) -> tuple[HotPlace, ...]:
     """The local maxima of one map, largest first, at most `most`.
 

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fourview.datasets.film_pieces import (
+from fourview.exam import Decision, ExamError
+from fourview.film.pieces import (
     Mask,
     above,
     distance_to,
@@ -26,7 +27,6 @@ from fourview.datasets.film_pieces import (
     white_labels,
     widen,
 )
-from fourview.exam import Decision, ExamError
 
 WORKING_SIDE = 512  # outlines need no more pixels than this: about 0.5 mm each
 FILM_MM = 240.0  # long side of a film whose pixel size is unknown (films are 180 x 240 or 240 x 300 mm)
