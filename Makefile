@@ -53,7 +53,7 @@ TRAIN = $(BIN)/fourview train
 weights: $(READY)
 	mkdir -p $(WEIGHTS)
 	$(TRAIN) patch phantom $(POPULATION) --out $(WEIGHTS)/patch --storage fp16 --resume
-	$(BIN)/fourview heatmaps $(WEIGHTS)/data/training-* --weights $(WEIGHTS)/patch/weights --jobs 2
+	$(BIN)/fourview heatmaps $(WEIGHTS)/data/training-*-seed2000-* --weights $(WEIGHTS)/patch/weights --jobs 2
 	$(TRAIN) birads phantom $(POPULATION) --out $(WEIGHTS)/birads --resume
 	for seed in 0 1 2; do \
 	  $(TRAIN) exam phantom $(POPULATION) --init $(WEIGHTS)/birads/weights --set seed=$$seed --storage fp16 --resume \
