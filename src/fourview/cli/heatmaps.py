@@ -9,7 +9,6 @@ import typer
 
 from fourview.cli.app import INTERRUPTED, SOME_FAILED, app
 from fourview.cli.progress import asked_to_stop, shown_steps
-from fourview.exam import SetupError
 
 if TYPE_CHECKING:
     from fourview.train.fill_heatmaps import FillStep
@@ -31,11 +30,9 @@ def heatmaps(
     """
     from fourview.terminal import open_console
     from fourview.train.spread_heatmaps import spread_heatmaps
-    from fourview.weights.ensemble import resolve_members
+    from fourview.weights.ensemble import resolve_member
 
-    members = resolve_members(weights)
-    if len(members) > 1:
-        raise SetupError(f"{weights}: an ensemble of {len(members)}; need one member, for example {members[0]}")
+    folder = resolve_member(weights)
     try:
         with asked_to_stop() as asked, shown_steps("making heatmaps") as show:
 
@@ -45,7 +42,7 @@ def heatmaps(
                     raise KeyboardInterrupt
 
             filled = spread_heatmaps(
-                store, members[0], devices=devices, device=device, jobs=jobs, seed=seed, on_step=on_step
+                store, folder, devices=devices, device=device, jobs=jobs, seed=seed, on_step=on_step
             )
     except KeyboardInterrupt:
         typer.echo("fourview: interrupted; what is done stays: run the same command again", err=True)

@@ -105,15 +105,10 @@ def _begin(
 
 
 def _load(name: str | None) -> Weights | None:
-    from fourview.weights.ensemble import resolve_members
+    from fourview.weights.ensemble import resolve_member
     from fourview.weights.folder import load_weights
 
-    if name is None:
-        return None
-    members = resolve_members(name)
-    if len(members) > 1:
-        raise SetupError(f"{name}: an ensemble of {len(members)}; need one member, for example {members[0]}")
-    return load_weights(members[0])
+    return None if name is None else load_weights(resolve_member(name))
 
 
 def is_first() -> bool:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fourview.cli.app import SOME_FAILED, app
-from fourview.exam import SetupError
 
 if TYPE_CHECKING:
     from fourview.weights.card import Card, Metric
@@ -28,13 +27,10 @@ def export(
 ) -> None:
     """Write the networks of a weights folder for other programs, and how far their answers differ from torch's."""
     from fourview.export import export as export_weights
-    from fourview.weights.ensemble import resolve_members
+    from fourview.weights.ensemble import resolve_member
     from fourview.weights.folder import load_weights
 
-    members = resolve_members(weights)
-    if len(members) > 1:
-        raise SetupError(f"{weights}: an ensemble of {len(members)}; need one member, for example {members[0]}")
-    loaded = load_weights(members[0])
+    loaded = load_weights(resolve_member(weights))
     for parity in export_weights(loaded, out, to=to):
         typer.echo(
             f"{out / parity.file}: probabilities of {parity.inputs} drawn inputs within "

@@ -38,7 +38,7 @@ def make_ensemble(runs: Sequence[Path], out: Path, *, name: str) -> MadeEnsemble
     cards = [_read_finished(run) for run in runs]
     if len(stages := {card.stage for card in cards}) > 1:
         raise SetupError(f"found runs of the stages {' and '.join(sorted(stages))}; need one")
-    if {card.stage for card in cards} == {"patch"}:
+    if stages == {"patch"}:
         table, unjudged = None, "patch networks are not judged on images: read exams with them, and evaluate"
     else:
         table, unjudged = _mean_answers(runs, cards)

@@ -74,6 +74,14 @@ def resolve_members(name_or_folder: str) -> tuple[Path, ...]:
     return list_members(resolve(name_or_folder))
 
 
+def resolve_member(name_or_folder: str) -> Path:
+    """What an option means that takes one network. Raises SetupError, also for an ensemble of several."""
+    members = resolve_members(name_or_folder)
+    if len(members) > 1:
+        raise SetupError(f"{name_or_folder}: an ensemble of {len(members)}; need one member, for example {members[0]}")
+    return members[0]
+
+
 def load_cards(folder: Path) -> tuple[Card, ...]:
     """The cards of a weights folder or of an ensemble's members. Raises SetupError."""
     return tuple(load_card(member) for member in list_members(folder))
