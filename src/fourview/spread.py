@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import signal
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -70,6 +71,9 @@ def _parallel(work: Callable[[Item], Result], items: Iterable[Item], *, jobs: in
                 return
             yield task(item)
 
+    # Said from the thread that minds the processes: as an error (-W error) it would end that thread, and the run would
+    # wait for ever. loky has started another process by itself.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     own = {"idle_worker_timeout": IDLE_S, "initializer": _ignore_ctrl_c} if backend == "loky" else {}
     with parallel_config(backend=backend, **own):  # names dask too, which joblib learns of only here
         parallel = Parallel(
