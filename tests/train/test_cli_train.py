@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -67,6 +68,7 @@ def test_from_a_population_to_readings_of_an_ensemble(
     data = ["--data", store, "--split", SPLIT]
     said = run("train", "patch", recipes("patch"), *data, "--out", tmp_path / "p", "--storage", "fp16")
     assert "malignant patches" in said
+    assert re.search(r"looking at images of train: (\d+) of \1,", said)
     assert "not for real images" in said
     patch = tmp_path / "p" / "weights"
     assert "12 exams have heatmaps" in run("heatmaps", store, "--weights", patch)

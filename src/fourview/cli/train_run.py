@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +15,7 @@ from fourview.cli.progress import Show, asked_to_stop, shown_steps
 from fourview.exam import SetupError
 
 if TYPE_CHECKING:
-    from fourview.train.data import TrainingData
+    from fourview.train.data import OnStep, TrainingData
     from fourview.train.recipe import Recipe
     from fourview.train.recipe import Stage as StageName
     from fourview.train.run_folder import RunFolder
@@ -96,11 +97,13 @@ def _begin(
     recipe: Recipe, data: str, *, split: str | None, starts: dict[str, str | None], cache: Path, jobs: int
 ) -> _Begun:
     """Raises SetupError, KeyboardInterrupt."""
+    from fourview.train.data import open_data
     from fourview.train.open_stage import open_stage
 
     weights = {role: _load(name) for role, name in starts.items()}
-    opened = _open_data(data, split, recipe=recipe, cache=cache, jobs=jobs)
-    stage = open_stage(recipe, opened, init=weights["init"], patch=weights["patch"], jobs=jobs)
+    with _shown() as on_step:
+        opened = open_data(data, split=split, recipe=recipe, cache=cache, jobs=jobs, on_step=on_step)
+        stage = open_stage(recipe, opened, init=weights["init"], patch=weights["patch"], jobs=jobs, on_step=on_step)
     return _Begun(opened, stage, weights)
 
 
@@ -116,10 +119,9 @@ def is_first() -> bool:
     return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
 
 
-def _open_data(data: str, split: str | None, *, recipe: Recipe, cache: Path, jobs: int) -> TrainingData:
-    """The data; drawing and preparing them can be stopped between two exams. Raises SetupError, KeyboardInterrupt."""
-    from fourview.train.data import open_data
-
+@contextmanager
+def _shown() -> Iterator[OnStep]:
+    """Shows how far each kind of work is; between two of its items Ctrl-C and SIGTERM end it (KeyboardInterrupt)."""
     with asked_to_stop() as asked, ExitStack() as shown:
         shows: dict[str, Show] = {}
 
@@ -130,7 +132,7 @@ def _open_data(data: str, split: str | None, *, recipe: Recipe, cache: Path, job
             if asked():
                 raise KeyboardInterrupt
 
-        return open_data(data, split=split, recipe=recipe, cache=cache, jobs=jobs, on_step=on_step)
+        yield on_step
 
 
 def _finish(out: Path, begun: _Begun, trained: Trained, *, storage: Literal["fp32", "fp16"]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from fourview.exam import SetupError
 from fourview.train.recipe import Recipe
+
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # not what it does, but what goes wrong
 
 Value = TypeVar("Value")
 Accelerator = Literal["auto", "cpu", "cuda"]

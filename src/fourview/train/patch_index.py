@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,10 +98,21 @@ class _Measure:
         )
 
 
-def index_part(store: Store, table: pl.DataFrame, part: str, *, recipe: Recipe, card: Card, jobs: int = 1) -> PatchPool:
+def index_part(
+    store: Store,
+    table: pl.DataFrame,
+    part: str,
+    *,
+    recipe: Recipe,
+    card: Card,
+    jobs: int = 1,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> PatchPool:
     """The images of one part that give patches, each read once.
 
-    table  of TrainingData
+    table     of TrainingData
+    on_image  called after each one with how many are done, and how many there are; may raise
+
     Raises SetupError where a class of the recipe's mix has no case, or crops are smaller than the smallest patch.
     """
     rows = table.filter(part=part).to_dicts()
@@ -113,7 +125,11 @@ def index_part(store: Store, table: pl.DataFrame, part: str, *, recipe: Recipe, 
         if use.roles or use.negative
     ]
     items = ((store.only(row["image"]), row, use) for row, use in used)
-    images = tuple(spread(_Measure(card), items, jobs=jobs))
+    images = []
+    with closing(spread(_Measure(card), items, jobs=jobs)) as measured:
+        for image in measured:
+            images.append(image)
+            on_image(len(images), len(used))
     small = [image for image in images if min(image.shape) < sampling.side_px[0]]
     if small:
         raise SetupError(
@@ -125,7 +141,7 @@ def index_part(store: Store, table: pl.DataFrame, part: str, *, recipe: Recipe, 
     empty = [name for name, share in sampling.mix.model_dump().items() if share and not len(cases[name])]
     if empty:
         raise SetupError(f"{part}: found no place for patches of the class {', '.join(empty)}; {NEEDED}")
-    return PatchPool(images, cases)
+    return PatchPool(tuple(images), cases)
 
 
 NEEDED = (

@@ -23,7 +23,7 @@ from fourview.train.patch_grey import change_grey
 from fourview.train.patch_index import WHOLE, PatchImage, PatchPool
 from fourview.train.recipe_parts import PatchSampling
 
-VISITS = 64  # of an epoch whose patches are shuffled together
+VISITS = 512  # of an epoch whose patches are shuffled together
 _TRIES, _CENTRED, _CASES = 20, 10, 20
 _MARKS = {"malignant": 1, "benign": 2, "never": 4}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,7 @@ from fourview.evaluate.roc import auc
 from fourview.exam import FINDINGS, SetupError
 from fourview.train.crop_pixels import CropPixels, fits_in_memory
 from fourview.train.crops import reading_card, seen_input
-from fourview.train.data import TrainingData
+from fourview.train.data import OnStep, TrainingData
 from fourview.train.initialise import draw_initial
 from fourview.train.patch_index import index_part
 from fourview.train.patch_sampling import PatchSource, draw_patch, plan_epoch
@@ -46,15 +47,28 @@ class PatchStage:
         self._sampling = sources["train"].sampling
 
     @classmethod
-    def open(cls, recipe: Recipe, data: TrainingData, *, jobs: int = 1) -> PatchStage:
-        """The stage, after a walk through all images of its parts. Raises SetupError, ExamError."""
+    def open(
+        cls, recipe: Recipe, data: TrainingData, *, jobs: int = 1, on_step: OnStep = lambda what, done, total: None
+    ) -> PatchStage:
+        """The stage, after a walk through all images of its parts. Raises SetupError, ExamError, and what on_step does.
+
+        on_step  what is done, items done, items in all
+        """
         patch, sampling = recipe.patch, recipe.patches
         if patch is None or sampling is None:
             raise SetupError(f"recipe {recipe.name}: found no sections patch and patches, need both")
         card = reading_card(recipe)
         sources = {}
         for part in ("train", "validation") if recipe.is_judged else ("train",):
-            pool = index_part(data.store, data.table, part, recipe=recipe, card=card, jobs=jobs)
+            pool = index_part(
+                data.store,
+                data.table,
+                part,
+                recipe=recipe,
+                card=card,
+                jobs=jobs,
+                on_image=partial(on_step, f"looking at images of {part}"),
+            )
             most = recipe.loop.kept_mb * 10**6
             whole = sampling.per_visit > 1 or fits_in_memory(pool, most)
             pixels = CropPixels(data.store, spacing_mm=card.input.spacing_mm, whole=whole, most_bytes=most)

@@ -120,8 +120,9 @@ class PatchSampling(Section):
     """Which patches make an epoch. Method: Wu et al. 2019.
 
     per_epoch         patches of an epoch
-    per_visit         of them, those that one visit of a lesion or image gives; 64 visits are shuffled together. 1:
-                      every patch is a visit of its own, as published; more: images are read from disk less often
+    per_visit         of them, those that one visit of a lesion or image gives; 512 visits are shuffled together. 1:
+                      every patch is a visit of its own, as published; more: images are read from disk less often,
+                      where loop.kept_mb holds 512 working crops
     mix               classes: malignant or benign = on a lesion of that pathology (malignant wins); outside = from an
                       image with lesions, touching none; negative = from exams without a biopsy
     side_px           smallest and largest side that is cut (working pixels), then resized to the network's
