@@ -57,7 +57,7 @@ class Trainee:
         self._network = stage.network
         _recompute(self._network, stages=self._recipe.loop.recomputed)
         fabric.to_device(self._network)
-        self._network.to(memory_format=torch.channels_last)  # as fast or up to 1.6 times faster, more so in bf16
+        put_channels_last(self._network)
         self._optimiser = build_optimiser(self._network, self._recipe.optimiser)
         self._module: Any = fabric.setup(self._network, self._optimiser)[0]  # what runs backward and over all devices
         self._statistics = RunningStatistics(self._network) if self._recipe.loop.statistics == "learned" else None
@@ -152,6 +152,11 @@ class Trainee:
 
     def _average_devices(self, tensor: Tensor) -> Tensor:
         return average(self._fabric, tensor)
+
+
+def put_channels_last(network: nn.Module) -> None:
+    """The same network, its weights laid out as convolutions like them: on a CPU up to 1.6 times as fast."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch does not declare it
 
 
 def _copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
