@@ -46,15 +46,17 @@ lint: $(READY)
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 
-# What ships, trained again on phantoms alone. Every step goes on where it was stopped; a GPU is used if there is one.
+# What ships, trained again on phantoms alone. Every step goes on where it was stopped; a GPU is used if there is one,
+# else two processes of one thread, which are faster than one of two.
 WEIGHTS = build/weights
-POPULATION = --data phantom:training --cache $(WEIGHTS)/data --jobs 2
-TRAIN = $(BIN)/fourview train
+DEVICES ?= $(if $(shell command -v nvidia-smi),--device cuda,--device cpu --devices 2)
+POPULATION = --data phantom:training --cache $(WEIGHTS)/data --jobs 2 $(DEVICES)
+TRAIN = OMP_NUM_THREADS=1 $(BIN)/fourview train
 weights: $(READY)
 	mkdir -p $(WEIGHTS)
 	$(TRAIN) patch phantom $(POPULATION) --out $(WEIGHTS)/patch --storage fp16 --resume
-	$(BIN)/fourview heatmaps $(WEIGHTS)/data/training-*-seed2000-* --weights $(WEIGHTS)/patch/weights --jobs 2
 	$(TRAIN) birads phantom $(POPULATION) --out $(WEIGHTS)/birads --resume
+	$(BIN)/fourview heatmaps $(WEIGHTS)/data/training-*-seed2000-* --weights $(WEIGHTS)/patch/weights --jobs 2
 	for seed in 0 1 2; do \
 	  $(TRAIN) exam phantom $(POPULATION) --init $(WEIGHTS)/birads/weights --set seed=$$seed --storage fp16 --resume \
 	    --set exam.heatmaps=false --out $(WEIGHTS)/image-$$seed && \
