@@ -5,9 +5,9 @@
 
 One exam: four views of the published windows (2677 x 1942 and 2974 x 1748 pixels), image and heatmaps, through the
 published view-wise network (width 16) forward, backward and Adam, on the processor, each setting in a process of its
-own. Pixels are noise: they change neither memory nor time. Memory is the process's peak less what it held before the
-step; what a batch of four exams needs is reckoned from what one takes beyond weights, gradients and Adam's two moments.
-A GPU needs memory of convolution algorithms besides, and was not at hand.
+own. Pixels are noise: they change neither memory nor time. Memory is the most that the process held during the step
+less what it held before it; what a batch of four exams needs is reckoned from what one takes beyond weights, gradients
+and Adam's two moments. A GPU needs memory of convolution algorithms besides, and was not at hand.
 
 Required: a batch of one exam within 24 GB for every setting. Exit status 1 if not.
 """
@@ -19,18 +19,21 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from benchmarks.phantom_result import find_result, make_parser
-from fourview.memory import peak_memory_mb
 from fourview.networks.exam import VIEW_NAMES
 from fourview.networks.resnet22 import ResNet22
 from fourview.train.optimise import build_optimiser
+from fourview.train.peak_memory import PeakMemory
 from fourview.train.recipe import Recipe, load_recipe
 from fourview.train.trainee import put_channels_last
 from fourview.weights.folder import build_exam
@@ -57,14 +60,10 @@ def measure_step(recipe: Recipe, precision: str, recomputed: int) -> dict[str, A
     geometry = recipe.geometry
     shapes = {"CC": geometry.window_cc_px, "MLO": geometry.window_mlo_px}
     views = {view: torch.randn(1, 3, *shapes[view[2:]]) for view in VIEW_NAMES}
-    before, started = peak_memory_mb(), time.perf_counter()
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-        answers = network(views)
-        said = torch.cat([answer.float().reshape(-1, answer.shape[-1]) for answer in answers.values()])
-        loss = F.nll_loss(said, torch.zeros(len(said), dtype=torch.long))
-    torch.autograd.backward(loss)
-    optimiser.step()
-    seconds, taken = time.perf_counter() - started, peak_memory_mb() - before
+    started = time.perf_counter()
+    with PeakMemory(torch.device("cpu")) as memory:
+        _step(network, optimiser, views, precision)
+    seconds, taken = time.perf_counter() - started, memory.taken_mb
     parameters = sum(weight.numel() for weight in network.parameters())
     kept = 3 * 4 * parameters / 1e6  # gradients and two moments, float32
     return {
@@ -75,6 +74,15 @@ def measure_step(recipe: Recipe, precision: str, recomputed: int) -> dict[str, A
         "batch_mb": round(kept + BATCH * (taken - kept)),
         "seconds": round(seconds, 1),
     }
+
+
+def _step(network: nn.Module, optimiser: Optimizer, views: Mapping[str, Tensor], precision: str) -> None:
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        answers = network(views)
+        said = torch.cat([answer.float().reshape(-1, answer.shape[-1]) for answer in answers.values()])
+        loss = F.nll_loss(said, torch.zeros(len(said), dtype=torch.long))
+    torch.autograd.backward(loss)
+    optimiser.step()
 
 
 def measure(recipe: Recipe | None = None) -> dict[str, Any]:

@@ -119,7 +119,7 @@ MAY_IMPORT = {
 }
 SOLE_HOMES = {  # third-party module -> the rooms that may use it
     "pydicom": {"ingest", "phantom"},
-    "safetensors": {"train", "weights"},
+    "safetensors": {"studies", "train", "weights"},
     "requests": {"weights"},
     "typer": {"cli"},
     "torch": {"networks", "engine", "weights", "heads", "export", "train", "studies"},

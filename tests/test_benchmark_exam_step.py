@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-
 from benchmarks import exam_step
+
 from fourview.train.recipe import load_recipe
 
 DOCS = Path(__file__).parents[1] / "docs/training.md"
 
 
+@pytest.mark.slow
 def test_recomputed_activations_and_bf16_take_less_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = load_recipe("paper", stage="exam")
     geometry = recipe.geometry.model_copy(update={"window_cc_px": (800, 600), "window_mlo_px": (900, 500)})

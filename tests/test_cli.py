@@ -314,6 +314,7 @@ def test_help_and_version_load_nothing_heavy() -> None:
         assert shown in ran.stdout
 
 
+@pytest.mark.slow
 def test_an_interrupted_screen_ends_with_130_and_resumes(fourview: Fourview, made: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     screen = ("screen", made / "exams", "--weights", made / "heatmaps", "--jitter", 1, "--out")

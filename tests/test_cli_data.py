@@ -134,7 +134,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process there")
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_ctrl_c_ends_in_status_130_and_can_be_resumed(run: Run, tmp_path: Path, jobs: str) -> None:
     root, out = write_set(tmp_path / "set", four_views(60)), tmp_path / "store"
     (tmp_path / "run.py").write_text(INTERRUPTED)

@@ -197,7 +197,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("files", ["dicom", "png"])
+@pytest.mark.parametrize("files", ["dicom", pytest.param("png", marks=pytest.mark.slow)])
 def test_from_drawing_to_evaluation(run: Run, weights: Path, tmp_path: Path, files: str) -> None:
     """Untrained weights: that the ids, labels and boxes meet is tested, not any number."""
     out = tmp_path / "population"

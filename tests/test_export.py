@@ -40,7 +40,7 @@ def run(folder: Path, to: str, name: str, inputs: dict[str, np.ndarray]) -> dict
     return {port.get_any_name(): np.array(found[port.get_any_name()]) for port in model.outputs}
 
 
-@pytest.mark.parametrize("to", ["onnx", "openvino"])
+@pytest.mark.parametrize("to", [pytest.param("onnx", marks=pytest.mark.slow), "openvino"])
 def test_other_programs_get_the_answers_of_torch(weights, tmp_path: Path, to: str) -> None:
     out = tmp_path / "out"
     parities = export(weights, out, to=to)

@@ -73,7 +73,7 @@ def choose_mammograms(exam: Exam, network: WiredNetwork, *, model: str) -> tuple
 def crop_for(mammogram: Mammogram, card: Card) -> Prepared:
     """The mammogram cropped and centred as the card asks; of a film, its breast alone."""
     geometry, angle = card.geometry, mammogram.view.angle
-    mammogram = _blank(mammogram) if card.input.film else mammogram
+    mammogram = blank_film_once(mammogram) if card.input.film else mammogram
     crop = crop_breast(
         mammogram,
         working_spacing_mm=card.input.spacing_mm if _is_resampled(mammogram, card) else None,
@@ -90,7 +90,7 @@ def crop_for(mammogram: Mammogram, card: Card) -> Prepared:
     return Prepared(mammogram, crop, centre)
 
 
-def _blank(mammogram: Mammogram) -> Mammogram:
+def blank_film_once(mammogram: Mammogram) -> Mammogram:
     """The film with all but its breast 0; as it is if that was done before, where it came from."""
     if any(decision.topic == "film" for decision in mammogram.decisions):
         return mammogram

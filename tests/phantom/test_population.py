@@ -90,6 +90,7 @@ def test_negative_numbers_are_refused() -> None:
         plan_exam(load_recipe(), seed=0, index=-1)
 
 
+@pytest.mark.slow
 def test_biopsied_breasts_are_as_common_as_in_the_nyu_set() -> None:
     found = count_plans(enriched())
     exact = {  # 5,832 exams = 11,664 breasts, of which 985 malignant, 5,556 benign, 234 both; occult of these

@@ -48,6 +48,7 @@ def breast(phantoms: dict[str, Pixels]) -> Pixels:
     return phantoms["phantom-0003 L-MLO"]
 
 
+@pytest.mark.slow
 def test_twenty_planted_copies_are_found_among_a_hundred_images_and_nothing_else(phantoms: dict[str, Pixels]) -> None:
     images = dict(phantoms)
     planted = plant_copies(images, 20, np.random.default_rng(8))

@@ -194,6 +194,7 @@ def test_without_the_packages_of_training_it_says_how_to_install_them(
         run("train", "exam", recipes("exam"), "--data", "x", "--out", tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_heatmaps_by_several_processes_are_the_same_files(
     store: Path, recipes: Callable[[str], Path], tmp_path: Path
 ) -> None:

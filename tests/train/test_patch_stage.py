@@ -150,7 +150,7 @@ def test_the_stage_can_be_learned(tmp_path: Path, patch_recipe: Recipe) -> None:
     stage = PatchStage.open(recipe, data)
     network = stage.network.train()
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
-    keys = [key for epoch in range(3) for key in stage.epoch(epoch)]
+    keys = [key for epoch in range(4) for key in stage.epoch(epoch)]
     for start in range(0, len(keys), 20):
         batch = collate([stage.load(key) for key in keys[start : start + 20]])
         optimiser.zero_grad()

@@ -4,12 +4,16 @@ from fourview.cli import (
     calibrate,
     data,
     evaluate,
+    features,
+    finetune,
     heatmaps,
     phantom,
     readers,
     screen,
     train,
+    transfer,
     weights,
+    zeroshot,
 )  # each adds its verbs, in this order
 from fourview.cli.app import app, main
 
@@ -18,11 +22,15 @@ __all__ = [
     "calibrate",
     "data",
     "evaluate",
+    "features",
+    "finetune",
     "heatmaps",
     "main",
     "phantom",
     "readers",
     "screen",
     "train",
+    "transfer",
     "weights",
+    "zeroshot",
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fourview.cli.app import INTERRUPTED, SOME_FAILED, app
+from fourview.cli.screen_classifier import screen_classifier
 from fourview.exam import Finding, Precision, SetupError
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ def screen(
         ),
     ],
     *,
-    weights: Annotated[str, typer.Option(help="Weights folder, or the name of installed weights.")],
+    weights: Annotated[
+        str, typer.Option(help="Weights folder (also OUT/classifier), or the name of installed weights.")
+    ],
     out: Annotated[Path, typer.Option(help="Output folder: new or empty (or of a run to --resume).")],
     ensemble: Annotated[
         list[str] | None, typer.Option(help="More weights, one per --ensemble; readings are means over all.")
@@ -112,12 +115,36 @@ def screen(
     from fourview.screen import Screener
     from fourview.weights.ensemble import resolve_members
     from fourview.weights.folder import load_card
-    from fourview.weights.home import is_weights
+    from fourview.weights.home import is_classifier
 
     if compare_precision:
         from fourview.precision import PrecisionComparison, write_pairs  # with them come the statistics, half a second
 
     _log_to_stderr(show_ids=show_ids)
+    if is_classifier(folder := Path(weights).expanduser()):
+        screen_classifier(
+            inputs,
+            folder,
+            out,
+            pixels=pixels,
+            spacing_mm=spacing_mm,
+            mirrored=mirrored,
+            device=device,
+            allow_phantom_weights=allow_phantom_weights,
+            show_ids=show_ids,
+            others={
+                "--ensemble": ensemble,
+                "--rng": rng != "exam",
+                "--pick": pick,
+                "--precision": precision != "fp32",
+                "--compare-precision": compare_precision,
+                "--calibration": calibration,
+                "--prevalence": prevalence,
+                "--prevalence-benign": prevalence_benign,
+                "--resume": resume,
+            },
+        )
+        return
     options = ScreenOptions(
         jitter=jitter,
         seed=seed,
@@ -129,9 +156,7 @@ def screen(
         mirrored=mirrored,
         show_ids=show_ids,
     )
-    for path in inputs:
-        if is_weights(path):
-            raise SetupError(f"{path}: a weights folder among the inputs; need --ensemble before each further member")
+    _check_inputs(inputs)
     check_output(out, resume=resume)
     folders = [folder for name in (weights, *(ensemble or ())) for folder in resolve_members(name)]
     cards = [load_card(folder) for folder in folders]
@@ -193,6 +218,15 @@ def screen(
         raise typer.Exit(INTERRUPTED)
     if result.failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _check_inputs(inputs: Sequence[Path]) -> None:
+    """Raises SetupError for a member of an ensemble that was taken for an input."""
+    from fourview.weights.home import is_weights
+
+    for path in inputs:
+        if is_weights(path):
+            raise SetupError(f"{path}: a weights folder among the inputs; need --ensemble before each further member")
 
 
 def _calibrate_site(

@@ -100,7 +100,8 @@ class ChecklistItem:
 class Document:
     """A whole report.
 
-    kind      "evaluation", "reader study", "calibration", "data", "phantom", "training": names the JSON's layout
+    kind      "evaluation", "reader study", "calibration", "data", "phantom", "training", "zero-shot",
+              "classifier", "transfer": names the JSON's layout
     headline  the few numbers that stand on top
     warnings  what a reader must know before any number
     methods   the paragraph to paste into a paper
@@ -108,7 +109,17 @@ class Document:
     versions  of the packages that computed it
     """
 
-    kind: Literal["evaluation", "reader study", "calibration", "data", "phantom", "training"]
+    kind: Literal[
+        "evaluation",
+        "reader study",
+        "calibration",
+        "data",
+        "phantom",
+        "training",
+        "zero-shot",
+        "classifier",
+        "transfer",
+    ]
     title: str
     headline: tuple[Estimate, ...]
     sections: tuple[Section, ...]

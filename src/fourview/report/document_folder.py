@@ -43,13 +43,13 @@ def write_document(
         ) from error
 
 
-def add_document(folder: Path, document: Document) -> None:
+def add_document(folder: Path, document: Document, *, tables: Mapping[str, pl.DataFrame] = {}) -> None:
     """The files of a document in a folder that holds other things; each whole, in place of what an earlier one left.
 
-    Raises SetupError if they cannot be written.
+    tables  as for write_document. Raises SetupError if they cannot be written.
     """
     try:
-        for name, text in _render(document, {}, {}).items():
+        for name, text in _render(document, tables, {}).items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             write_whole(folder / name, text)
     except OSError as error:

@@ -11,6 +11,7 @@ PACKAGES = (
     "numpy",
     "scipy",
     "scikit-learn",
+    "imbalanced-learn",
     "h5py",
     "joblib",
     "matplotlib",

@@ -228,7 +228,7 @@ class Card(Section):
             del content["input"]["film"]
         if self.patch is not None and self.patch.score_patches is None:
             del content["patch"]["score_patches"]
-        return _hash(content)
+        return hash_content(content)
 
     @property
     def patch_hash(self) -> str:
@@ -240,7 +240,7 @@ class Card(Section):
             raise ValueError(f"{self.name} has no patch network")
         network = self.patch.model_dump(mode="json", exclude={"score_patches"})  # it changes no map
         crop = {name: value for name, value in self.cropping.items() if name != "film" or value}
-        return _hash({"patch": network, "crop": crop, "file": self.sha256.get("patch.safetensors")})
+        return hash_content({"patch": network, "crop": crop, "file": self.sha256.get("patch.safetensors")})
 
     @property
     def cropping(self) -> dict[str, Any]:
@@ -257,5 +257,6 @@ class Card(Section):
         }
 
 
-def _hash(content: dict[str, Any]) -> str:
+def hash_content(content: dict[str, Any]) -> str:
+    """16 hex digits that change with any value."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -13,6 +13,7 @@ from fourview.weights.zoo import ZOO, ZooEntry, known_folders
 
 CARD_NAME = "card.json"
 ENSEMBLE_NAME = "ensemble.json"
+CLASSIFIER_NAME = "classifier.json"
 SHIPPED = Path(__file__).parent / "shipped"
 
 
@@ -50,6 +51,11 @@ def is_weights(folder: Path) -> bool:
     return (folder / CARD_NAME).is_file() or (folder / ENSEMBLE_NAME).is_file()
 
 
+def is_classifier(folder: Path) -> bool:
+    """Whether the folder says that it holds a classifier of features (weights.classifier)."""
+    return (folder / CLASSIFIER_NAME).is_file()
+
+
 def resolve(name_or_folder: str, *, home: Path | None = None, zoo: Mapping[str, ZooEntry] = ZOO) -> Path:
     """The folder that is meant: one with a card or of an ensemble, else the one so called, installed or shipped.
 
@@ -58,6 +64,11 @@ def resolve(name_or_folder: str, *, home: Path | None = None, zoo: Mapping[str, 
     folder = Path(name_or_folder).expanduser()
     if name_or_folder and is_weights(folder):
         return folder
+    if name_or_folder and is_classifier(folder):
+        raise SetupError(
+            f"weights {name_or_folder!r}: found a classifier of features, which `fourview screen` alone reads, and "
+            "alone; need weights of a network"
+        )
     home = home or weights_home()
     names = installed(home)
     if name_or_folder in names:

@@ -39,7 +39,7 @@ class FeatureCard(BaseModel):
     extractor          its name;  name  of the set, in words
     weights            name on the card of the network's weights, "" where there is none (texture, noise)
     weights_hash, preprocessing_hash, data_sha256  what the numbers depend on
-    trained            False: the network's weights are random, a null and no more
+    trained            False: the network's weights are random, a null and no more; None: nobody can tell
     phantoms           the images are phantoms;  phantom_weights  the network saw nothing but phantoms
     terms              of the set and of the weights, for whoever passes the features on
     """
@@ -52,7 +52,7 @@ class FeatureCard(BaseModel):
     weights_hash: str = ""
     preprocessing_hash: str = ""
     data_sha256: str = ""
-    trained: bool = True
+    trained: bool | None = True
     phantoms: bool = False
     phantom_weights: bool = False
     terms: str = ""
@@ -101,7 +101,7 @@ def load_features(folder: Path) -> FeatureSet:
     """What `save_features` wrote. Raises SetupError: which file, what was found."""
     try:
         card = FeatureCard.model_validate_json((folder / CARD).read_text())
-        rows = pl.read_csv(folder / ROWS, schema_overrides=COLUMNS)
+        rows = pl.read_csv(folder / ROWS, schema_overrides=COLUMNS, infer_schema_length=None)
         values = np.load(folder / VALUES, allow_pickle=False)
     except FileNotFoundError as error:
         raise SetupError(

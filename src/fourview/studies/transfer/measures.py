@@ -1,0 +1,117 @@
+"""What scores are worth, averaged over repeats: areas, decisions, probabilities, with intervals that know patients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fourview.evaluate import Estimate, auc, average_precision, brier, expected_calibration_error
+from fourview.evaluate.operating import operate
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+CHANCE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One repeat's scores of one kind of unit: y, cluster (the patient), score, called (0, 1), probability or None."""
+
+    y: Places
+    cluster: Places
+    score: Floats
+    called: Places
+    probability: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Averages over repeats. brier and ece: None without probabilities; spread  sd of the AUC over repeats.
+
+    says  in words, what the numbers do not say loudly enough; "" if nothing
+    """
+
+    auc: Estimate
+    average_precision: Estimate
+    balanced_accuracy: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
+    accuracy: Estimate
+    brier: Estimate | None
+    ece: Estimate | None
+    spread: float
+    says: str
+
+
+def measure(repeats: Sequence[Scored], *, unit: str = "image") -> Measures:
+    """Every number of the repeats. Raises SetupError if a repeat has one class alone."""
+    areas = [auc(r.y, r.score, cluster=r.cluster, unit=unit) for r in repeats]
+    precise = [average_precision(r.y, r.score, cluster=r.cluster, unit=unit) for r in repeats]
+    decided = [{e.name: e for e in operate(r.y, r.called, 0.5, cluster=r.cluster, unit=unit)} for r in repeats]
+    likely = [r for r in repeats if r.probability is not None]
+    calibrated = [
+        (brier(r.y, p, cluster=r.cluster, unit=unit), expected_calibration_error(r.y, p, cluster=r.cluster, unit=unit))
+        for r in likely
+        if (p := r.probability) is not None
+    ]
+    area, balanced = average_repeats(areas), average_repeats([d["balanced accuracy"] for d in decided])
+    return Measures(
+        area,
+        average_repeats(precise),
+        balanced,
+        average_repeats([d["sensitivity"] for d in decided]),
+        average_repeats([d["specificity"] for d in decided]),
+        average_repeats([d["accuracy"] for d in decided]),
+        average_repeats([pair[0] for pair in calibrated]) if calibrated else None,
+        average_repeats([pair[1] for pair in calibrated]) if calibrated else None,
+        float(np.std([a.value for a in areas], ddof=1)) if len(areas) > 1 else math.nan,
+        judge(repeats, area, balanced),
+    )
+
+
+def average_repeats(estimates: Sequence[Estimate]) -> Estimate:
+    """Their mean, from the mean of the low ends to the mean of the high ends.
+
+    Repeats share their patients, so the interval of the mean is hardly narrower than one repeat's; averaged ends are
+    the wide side. It counts who was tested, not who was trained on: repeats show that. Counts are means, rounded.
+    """
+    first = estimates[0]
+    if len(estimates) == 1:
+        return first
+
+    def mean(name: str) -> float:
+        return float(np.mean([getattr(e, name) for e in estimates]))
+
+    warnings = tuple(dict.fromkeys(warning for e in estimates for warning in e.warnings))
+    return replace(
+        first,
+        value=mean("value"),
+        low=mean("low"),
+        high=mean("high"),
+        se=mean("se"),
+        n=round(mean("n")),
+        positives=round(mean("positives")),
+        clusters=round(mean("clusters")),
+        method=f"mean of {len(estimates)} repeats, each: {first.method}",
+        warnings=warnings,
+    )
+
+
+def judge(repeats: Sequence[Scored], area: Estimate, balanced: Estimate) -> str:
+    """In words whether the scores are of any use; "" if nothing speaks against it."""
+    if all(np.ptp(r.score) < 1e-12 for r in repeats):
+        return "useless: says the same of every one"
+    calls = {int(value) for r in repeats for value in np.unique(r.called)}
+    if len(calls) == 1:
+        return f"useless as a decision: calls every one {'positive' if 1 in calls else 'negative'}"
+    if not math.isnan(area.low) and area.low <= CHANCE <= area.high:
+        return "not told from chance"
+    if area.value < CHANCE:
+        return "ranks the wrong way round"
+    if not math.isnan(balanced.low) and balanced.low <= CHANCE:
+        return "ranks better than chance; its decisions are not told from chance"
+    return ""
