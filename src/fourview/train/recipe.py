@@ -28,7 +28,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 BUILT_IN = ("paper", "small", "phantom")  # of every stage
 FILM = "film"  # of the patch stage alone
 CLASSES = ("malignant", "benign", "outside", "negative")  # of our patch networks, in this order
-_LATER = (("patch", "score_patches"), ("input", "film"), ("patches", "grey"))
+_LATER = (("patch", "fine_stem"), ("patch", "score_patches"), ("input", "film"), ("patches", "grey"))
 _NOT_COMPARED = ("name", "reasons", "phantoms", "seed")
 
 
