@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -26,6 +26,7 @@ from fourview.weights.card import ExamNetwork, Geometry, Input, PatchNetwork
 Stage = Literal["patch", "birads", "exam"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 BUILT_IN = ("paper", "small", "phantom")  # of every stage
+Kind = TypeVar("Kind", bound=Section)
 FILM = "film"  # of the patch stage alone
 CLASSES = ("malignant", "benign", "outside", "negative")  # of our patch networks, in this order
 _LATER = (("patch", "fine_stem"), ("patch", "score_patches"), ("input", "film"), ("patches", "grey"))
@@ -149,7 +150,7 @@ class Recipe(Section):
         values["reasons"] = {
             name: reason for name, reason in values["reasons"].items() if name.split(".")[0] not in _NOT_COMPARED
         }
-        return _validate(values, where=f"recipe {self.name} with --set")
+        return check_values(values, Recipe, where=f"recipe {self.name} with --set")
 
 
 def load_recipe(name_or_path: str | Path, *, stage: Stage) -> Recipe:
@@ -177,16 +178,21 @@ def load_recipe(name_or_path: str | Path, *, stage: Stage) -> Recipe:
 
 def parse_recipe(text: str, *, where: str = "recipe") -> Recipe:
     """The recipe that a TOML text says; `where` begins its complaints. Raises SetupError."""
+    return check_values(read_toml(text, where=where), Recipe, where=where)
+
+
+def read_toml(text: str, *, where: str) -> dict[str, Any]:
+    """What a TOML text holds. Raises SetupError."""
     try:
-        values = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SetupError(f"{where}: found no TOML ({error})") from error
-    return _validate(values, where=where)
 
 
-def _validate(values: Mapping[str, Any], *, where: str) -> Recipe:
+def check_values(values: Mapping[str, Any], kind: type[Kind], *, where: str) -> Kind:
+    """A recipe of this kind with these values. Raises SetupError with every problem."""
     try:  # as JSON, lists are tuples while numbers in quotes stay texts
-        return Recipe.model_validate_json(json.dumps(values, allow_nan=False))
+        return kind.model_validate_json(json.dumps(values, allow_nan=False))
     except ValidationError as error:
         raise SetupError(f"{where}: {'; '.join(complain(problem) for problem in error.errors())}") from error
     except (TypeError, ValueError) as error:

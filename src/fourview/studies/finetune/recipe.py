@@ -14,11 +14,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from fourview.exam import SetupError
-from fourview.settings import Section, complain
+from fourview.settings import Section
 from fourview.studies.finetune.recipe_parts import Augmentation, Cycle, FromView, Phase, Running, Scratch
+from fourview.train.recipe import check_values, read_toml
 
 BUILT_IN = ("paper", "small", "phantom")
 BIRADS_CLASSES: dict[str, tuple[str, ...]] = {
@@ -104,7 +105,7 @@ class FinetuneRecipe(Section):
                 there = ", ".join(place) if isinstance(place, dict) else "a number"
                 raise SetupError(f"--set: found the key {key!r}, need one of {there}")
             place[last] = _read_value(value.strip())
-        return _validate(values, where=f"recipe {self.name} with --set")
+        return check_values(values, FinetuneRecipe, where=f"recipe {self.name} with --set")
 
 
 def load_recipe(name_or_path: str) -> FinetuneRecipe:
@@ -125,20 +126,7 @@ def load_recipe(name_or_path: str) -> FinetuneRecipe:
 
 def parse_recipe(text: str, *, where: str = "recipe") -> FinetuneRecipe:
     """The recipe that a TOML text says; `where` begins its complaints. Raises SetupError."""
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SetupError(f"{where}: found no TOML ({error})") from error
-    return _validate(values, where=where)
-
-
-def _validate(values: Mapping[str, Any], *, where: str) -> FinetuneRecipe:
-    try:  # as JSON, lists are tuples while numbers in quotes stay texts
-        return FinetuneRecipe.model_validate_json(json.dumps(values, allow_nan=False))
-    except ValidationError as error:
-        raise SetupError(f"{where}: {'; '.join(complain(problem) for problem in error.errors())}") from error
-    except (TypeError, ValueError) as error:
-        raise SetupError(f"{where}: found a value that no recipe can have ({error})") from error
+    return check_values(read_toml(text, where=where), FinetuneRecipe, where=where)
 
 
 def _step_into(place: Any, name: str, key: str) -> Any:

@@ -15,7 +15,7 @@ from fourview.studies.transfer.feature_set import FeatureSet
 
 Birads3 = Literal["benign", "drop"]
 SPECS = ("birads4+", "birads5+", "malignant", "abnormal")
-_CLASSES = {"1": 1, "2": 2, "3": 3, "4": 4, "4a": 4, "4b": 4, "4c": 4, "5": 5, "6": 6}
+BIRADS_CLASSES = {"1": 1, "2": 2, "3": 3, "4": 4, "4a": 4, "4b": 4, "4c": 4, "5": 5, "6": 6}
 _BY_BIRADS = "suspicious by BI-RADS, not cancer"
 _TRUTHS = {"0": 0, "1": 1, "false": 0, "true": 1}
 
@@ -76,7 +76,7 @@ def read_labels(features: FeatureSet, spec: str | None = None, *, birads3: Birad
 
 
 def _by_birads(texts: Sequence[str | None], *, least: int, birads3: Birads3) -> Labels:
-    classes = np.array([_CLASSES.get(text or "", 0) for text in texts], np.int64)
+    classes = np.array([BIRADS_CLASSES.get(text or "", 0) for text in texts], np.int64)
     without = classes == 0
     third = (classes == 3) & (birads3 == "drop")
     left_out = (("no BI-RADS category from 1 to 6", int(without.sum())), ("BI-RADS 3", int(third.sum())))

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from fourview.evaluate.operating import Rule, choose_threshold
 from fourview.exam import SetupError
+from fourview.studies.transfer.labels import BIRADS_CLASSES
 
 FOLDS = 5
 BIRADS_GROUPS = ("1", "2", "3", "4", "5", "6")
 BIRADS_PARTS = ("1", "2", "3", "4a", "4b", "4c", "5", "6")
-_SUSPICIOUS = {**dict.fromkeys("123", 0), **dict.fromkeys(("4", "4a", "4b", "4c", "5", "6"), 1)}
+_SUSPICIOUS = {text: int(value >= 4) for text, value in BIRADS_CLASSES.items()}
 UNKNOWN = -1
 PROVEN = ("biopsy", "registry")  # sources of labels that say cancer
 
