@@ -48,18 +48,6 @@ def test_exam_networks_have_the_published_number_of_parameters(wiring, one_chann
     assert parameters(WiredNetwork(wiring, channels_in=3)) == three_channels
 
 
-def test_a_fine_stem_gives_maps_of_twice_the_rows_and_columns_with_the_same_parameters() -> None:
-    coarse, fine = (DenseNet(blocks=(1, 1), growth=4, stem=8, fine_stem=value).eval() for value in (False, True))
-    fine.load_state_dict(coarse.state_dict())
-    shapes = []
-    for network in (coarse, fine):
-        x = torch.zeros(1, 3, 64, 64)
-        for part in network.features.values():
-            x = part(x)
-        shapes.append(tuple(x.shape[2:]))
-    assert shapes == [(8, 8), (16, 16)]
-
-
 def test_columns_patch_network_and_one_view_network_have_the_published_number_of_parameters() -> None:
     assert parameters(ResNet22(1)) == 2_799_536
     assert parameters(ResNet22(3)) == 2_801_104

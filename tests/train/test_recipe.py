@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fourview.exam import SetupError
-from fourview.train.recipe import BUILT_IN, FILM, STAGES, Stage, load_recipe, parse_recipe
+from fourview.train.recipe import BUILT_IN, OF_PATCHES, STAGES, Stage, load_recipe, parse_recipe
 from fourview.train.recipe_text import format_recipe
 from tests.train.toy_stage import TOML, toy_recipe
 
@@ -18,7 +18,9 @@ def test_the_paper_deviates_from_itself_in_nothing(stage: Stage) -> None:
     assert load_recipe("paper", stage=stage).deviations() == ()
 
 
-@pytest.mark.parametrize(("name", "stage"), [*itertools.product(BUILT_IN, STAGES), (FILM, "patch")])
+@pytest.mark.parametrize(
+    ("name", "stage"), [*itertools.product(BUILT_IN, STAGES), *((name, "patch") for name in OF_PATCHES)]
+)
 def test_deviations_of_a_built_in_recipe_have_reasons_and_reasons_deviations(name: str, stage: Stage) -> None:
     recipe = load_recipe(name, stage=stage)
     deviations = recipe.deviations()
@@ -86,7 +88,7 @@ def test_a_recipe_of_another_stage_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_recipe_that_is_not_there_is_an_error_that_names_the_built_in_ones(tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match="need paper, small, phantom, film or a TOML file"):
+    with pytest.raises(SetupError, match="need paper, small, phantom, phantom-wide, film or a TOML file"):
         load_recipe(tmp_path / "none.toml", stage="patch")
 
 

@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fourview.exam import SetupError
-from fourview.weights.card import hash_content
 from fourview.weights.convert import convert_file, read_state
 from fourview.weights.folder import build_exam, load_card, load_weights, save_weights, sha256_file
 from fourview.weights.untrained import untrained_card, write_untrained
@@ -176,15 +175,3 @@ def test_what_fp16_cannot_hold_is_refused(tmp_path) -> None:
     with pytest.raises(SetupError, match=r"head_layers.CC.fc1.weight: found values up to 70000, need at most 65504"):
         save_weights(tmp_path / "large", card, exam=state, storage="fp16")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_cards_of_an_earlier_version_keep_their_hashes_and_a_fine_stem_changes_them(folder: Path) -> None:
-    card = load_card(folder)
-    assert card.patch is not None
-    content = card.model_dump(mode="json", include={"exam", "patch", "birads", "input", "geometry", "sha256"})
-    del content["birads"], content["exam"]["blocks"], content["input"]["film"]
-    del content["patch"]["score_patches"], content["patch"]["fine_stem"]
-    assert card.weights_hash == hash_content(content)
-    fine = card.model_copy(update={"patch": card.patch.model_copy(update={"fine_stem": True})})
-    assert fine.weights_hash != card.weights_hash
-    assert fine.patch_hash != card.patch_hash

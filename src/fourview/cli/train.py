@@ -29,7 +29,11 @@ app.add_typer(train_app, name="train")
 def _stage_command(stage: StageName) -> Callable[..., None]:
     def train_stage(
         recipe: Annotated[
-            str, typer.Argument(metavar="paper|small|phantom|film|TOML", help="What decides the run (film: patch).")
+            str,
+            typer.Argument(
+                metavar="paper|small|phantom|phantom-wide|film|TOML",
+                help="What decides the run (phantom-wide, film: patch).",
+            ),
         ],
         *,
         data: Annotated[

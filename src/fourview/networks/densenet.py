@@ -75,7 +75,6 @@ class DenseNet(nn.Module):
     """(batch, 1 or 3, rows, cols) -> (batch, classes) logits.
 
     A one-channel patch is repeated to three channels. blocks, growth and stem of DenseNet-121 are the defaults.
-    fine_stem: no pooling after the first convolution, so that all maps have twice the rows and columns.
     """
 
     def __init__(
@@ -85,16 +84,14 @@ class DenseNet(nn.Module):
         blocks: Sequence[int] = DENSENET121_BLOCKS,
         growth: int = 32,
         stem: int = 64,
-        fine_stem: bool = False,
     ) -> None:
         super().__init__()
         parts: dict[str, nn.Module] = {
             "conv0": SameConv2d(3, stem, 7, stride=2, bias=False),
             "norm0": nn.BatchNorm2d(stem),
             "relu0": nn.ReLU(),
+            "pool0": SameMaxPool2d(),
         }
-        if not fine_stem:
-            parts["pool0"] = SameMaxPool2d()
         channels = stem
         for number, layers in enumerate(blocks, start=1):
             parts[f"denseblock{number}"] = DenseBlock(layers, channels, growth)

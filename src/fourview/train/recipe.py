@@ -27,9 +27,9 @@ Stage = Literal["patch", "birads", "exam"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 BUILT_IN = ("paper", "small", "phantom")  # of every stage
 Kind = TypeVar("Kind", bound=Section)
-FILM = "film"  # of the patch stage alone
+OF_PATCHES = ("phantom-wide", "film")  # of the patch stage alone
 CLASSES = ("malignant", "benign", "outside", "negative")  # of our patch networks, in this order
-_LATER = (("patch", "fine_stem"), ("patch", "score_patches"), ("input", "film"), ("patches", "grey"))
+_LATER = (("patch", "score_patches"), ("input", "film"), ("patches", "grey"))
 _NOT_COMPARED = ("name", "reasons", "phantoms", "seed")
 
 
@@ -158,7 +158,7 @@ def load_recipe(name_or_path: str | Path, *, stage: Stage) -> Recipe:
 
     Raises SetupError, naming the key, what was found and what is needed; also if the file is of another stage.
     """
-    built_in = (*BUILT_IN, FILM) if stage == "patch" else BUILT_IN
+    built_in = (*BUILT_IN, *OF_PATCHES) if stage == "patch" else BUILT_IN
     if isinstance(name_or_path, str) and name_or_path in built_in:
         where = f"recipe {name_or_path} of {stage}"
         text = (files("fourview.train") / f"recipes/{name_or_path}_{stage}.toml").read_text(encoding="utf-8")

@@ -43,7 +43,6 @@ class ExamNetwork(Section):
 class PatchNetwork(Section):
     """The patch network and how it slides.
 
-    fine_stem      without the pooling after the first convolution: finer maps, four times the work
     score_patches  read alone, without an exam network: an image's score for a finding is the mean of this many highest
                    probabilities among its patches. None: as many as lie over any one spot, (side_px / stride_px)
                    squared, so that a single patch does not decide, and a finding no larger than a patch can
@@ -53,7 +52,6 @@ class PatchNetwork(Section):
     blocks: tuple[int, ...] = (6, 12, 24, 16)
     growth: int = Field(32, ge=1)
     stem: int = Field(64, ge=1)
-    fine_stem: bool = False
     classes: tuple[str, ...] = ("malignant", "benign", "other_2", "other_3")
     side_px: int = Field(256, ge=8)
     stride_px: int = Field(70, ge=1)
@@ -230,8 +228,6 @@ class Card(Section):
             del content["input"]["film"]
         if self.patch is not None and self.patch.score_patches is None:
             del content["patch"]["score_patches"]
-        if self.patch is not None and not self.patch.fine_stem:
-            del content["patch"]["fine_stem"]
         return hash_content(content)
 
     @property
@@ -243,8 +239,6 @@ class Card(Section):
         if self.patch is None:
             raise ValueError(f"{self.name} has no patch network")
         network = self.patch.model_dump(mode="json", exclude={"score_patches"})  # it changes no map
-        if not self.patch.fine_stem:
-            del network["fine_stem"]
         crop = {name: value for name, value in self.cropping.items() if name != "film" or value}
         return hash_content({"patch": network, "crop": crop, "file": self.sha256.get("patch.safetensors")})
 

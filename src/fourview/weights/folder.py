@@ -134,11 +134,7 @@ def _columns(network: ExamNetwork) -> dict[str, Any]:
 def build_patch(network: PatchNetwork) -> DenseNet:
     """The patch network of a card, with initial values."""
     return DenseNet(
-        classes=len(network.classes),
-        blocks=network.blocks,
-        growth=network.growth,
-        stem=network.stem,
-        fine_stem=network.fine_stem,
+        classes=len(network.classes), blocks=network.blocks, growth=network.growth, stem=network.stem
     ).eval()
 
 
