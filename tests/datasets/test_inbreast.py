@@ -32,6 +32,7 @@ ROWS = [  # file, patient, side, view of the file name, view of the table, date,
     ("20587148", "fe7d005dcbbfb46d", "L", "ML", "MLO", "200901", " " * 190, "5"),
     ("50994300", "a001122334455667", "R", "FB", "FB", "200901", "3", "6"),
 ]
+OTHER_VIEW = "1 of 8 images is neither CC nor MLO, and no network here reads such a view: left out (50994300 (R FB))"
 SPOT = slice(60, 90), slice(30, 50)  # bright in 20586908; its outline is drawn around it
 OUTLINE = [(30.0, 60.0), (49.0, 60.0), (49.0, 89.0), (30.0, 89.0)]  # (x, y) = (column, row)
 
@@ -139,7 +140,7 @@ def test_an_image_without_an_outline_file_has_no_finding(root: Path) -> None:
     listing = find_inbreast(root)
     found = by_image(listing)
     assert (found["20586934"].lesions, found["20586934"].warnings) == ((), ())
-    assert (listing.warnings, listing.problems) == ((), ())
+    assert (listing.warnings, listing.problems) == ((OTHER_VIEW,), ())
     assert [lesion.kind for lesion in found["20586908"].lesions] == ["mass", "calcification"]
 
 
@@ -158,7 +159,7 @@ def test_a_broken_muscle_is_a_warning_and_a_missing_folder_one_of_the_set(root: 
     )
     for path in folder.iterdir():
         path.unlink()
-    assert find_inbreast(root).warnings == ("no outlines of the pectoral muscle (folder PectoralMuscle)",)
+    assert find_inbreast(root).warnings == (OTHER_VIEW, "no outlines of the pectoral muscle (folder PectoralMuscle)")
 
 
 @pytest.mark.parametrize(
@@ -255,6 +256,7 @@ def test_half_of_the_outlines_are_said_image_by_image_and_for_the_set(root: Path
     }
     assert found["20587054"].lesions == ()
     assert listing.warnings == (
+        OTHER_VIEW,
         "2 of 5 images with findings in the table have no file in AllXML: without outlines they look normal",
         "1 of 4 MLO images have no outline of the pectoral muscle",
     )
@@ -346,6 +348,7 @@ def test_the_excel_table_has_more_columns_and_junk_below_and_sheet_2_is_never_re
     assert listing.problems == ()
     assert listing.warnings == (
         "INbreast.xls: 1 rows without a file name dropped",
+        OTHER_VIEW,
         "1 of 7 images with findings in the table have no file in AllXML: without outlines they look normal",
         "1 of 4 MLO images have no outline of the pectoral muscle",
     )

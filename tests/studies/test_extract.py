@@ -172,7 +172,7 @@ def test_an_image_that_cannot_be_read_is_listed_and_the_rest_goes_on(phantoms: P
     result = run(store, "noise", out, "--resume")
     assert result.exit_code == 0
     assert "read before │ 11" in " ".join(result.stdout.split())
-    extract_features(Task(phantoms, "noise", engine="torch"), tmp_path / "whole")
+    extract_features(Task(store, "noise", engine="torch"), tmp_path / "whole")
     assert content(out) == content(tmp_path / "whole")
     for path in (store / "images").rglob("*.h5"):
         path.write_bytes(b"broken")

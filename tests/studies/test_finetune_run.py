@@ -73,6 +73,7 @@ def run(store: Store, weights: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_every_number_of_the_page_is_of_held_out_patients_with_an_interval_or_says_why(run: Path, store: Store) -> None:
     found = json.loads((run / "results.json").read_text())
+    assert found["kind"] == "fine-tuning"
     names = {one["name"]: one for one in found["headline"]}
     assert set(names) == {"AUC", "balanced accuracy", "accuracy", "accuracy of always saying negative"}
     table = pl.read_csv(run / "predictions.csv", schema_overrides={"image": pl.String})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from fourview.datasets.inbreast import find_inbreast, load_inbreast
 from fourview.exam import Exam, SetupError, Side
 from fourview.store.store import Store
 from fourview.studies.transfer.cases import make_cases
-from fourview.studies.transfer.classifier_out import Learned, find_source, write_chosen, write_classifier
+from fourview.studies.transfer.classifier_out import Learned, write_chosen, write_classifier
 from fourview.studies.transfer.classify import Classifier
 from fourview.studies.transfer.extract import Task, extract_features
 from fourview.studies.transfer.feature_set import FeatureSet
+from fourview.studies.transfer.feature_source import find_source
 from fourview.studies.transfer.labels import read_labels
 from fourview.studies.transfer.nested import tune
 from fourview.studies.transfer.steps import Method
@@ -80,11 +82,9 @@ def learned(*, phantoms: bool = False) -> Learned:
     )
 
 
-def write(
-    folder: Path, store: Store, features: FeatureSet, last: Any, *, weights: Path | None = None, phantoms: bool = False
-) -> tuple[Any, ClassifierCard]:
+def write(folder: Path, features: FeatureSet, last: Any, *, phantoms: bool = False) -> tuple[Any, ClassifierCard]:
     pipeline = fit(features, last)
-    source = find_source(features.card, store, weights=None if weights is None else str(weights))
+    source = find_source(features)
     more: dict[str, Any] = {"name": "mini", "scales": SCALES, "centre": 0.5, "spread": 2.0}
     return pipeline, write_classifier(folder, pipeline, source, learned(phantoms=phantoms), **more)
 
@@ -103,7 +103,7 @@ def texture(store: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     """A classifier's folder, the features that it learned from, and its pipeline."""
     folder = tmp_path_factory.mktemp("texture")
     features = extract(store, folder / "features", "texture")
-    pipeline, _ = write(folder / "classifier", store, features, LogisticRegression(C=0.1))
+    pipeline, _ = write(folder / "classifier", features, LogisticRegression(C=0.1))
     return folder / "classifier", features, pipeline
 
 
@@ -163,15 +163,17 @@ def test_a_breasts_score_is_the_mean_of_its_images(texture: tuple[Path, FeatureS
 def test_a_tuned_method_says_the_same_of_files_as_of_the_features_that_it_learned_from(
     texture: tuple[Path, FeatureSet, Any], store: Store, tmp_path: Path
 ) -> None:
-    features, source = texture[1], find_source(texture[1].card, store, weights=None)
-    labels, method = read_labels(texture[1], "birads4+"), Method(share=0.3, value=1.0)
-    card = write_chosen(tmp_path / "c", features, labels, method, source, name="mini", inner=2)
+    features, method = texture[1], Method(share=0.3, value=1.0)
+    labels, values = read_labels(features, "birads4+"), features.values.astype(np.float64)
+    cases = make_cases(features, labels)
+    made: dict[str, Any] = {"labels": labels, "features": features.card, "name": "mini", "inner": 2}
+    card = write_chosen(tmp_path / "c", values, cases, method, find_source(features), **made)
     assert card.positive == "suspicious by BI-RADS, not cancer"
     assert card.training.population == "4 women, 16 images, 4 of them positive"
-    tuned = tune(features.values.astype(np.float64), make_cases(features, labels), method, inner=2)
+    tuned = tune(values, cases, method, inner=2)
     records = find_inbreast(store.path.parent / "set").records[:4]
     answer = Classifier.open(tmp_path / "c", device="cpu").read(Exam("e", tuple(map(load_inbreast, records))))
-    score = dict(zip(features.rows["image"], tuned.score(features.values.astype(np.float64)), strict=True))
+    score = dict(zip(features.rows["image"], tuned.score(values), strict=True))
     for image in answer.images:
         reading = tuned.readings["image"]
         own = score[image.files[0][:8]]
@@ -181,12 +183,18 @@ def test_a_tuned_method_says_the_same_of_files_as_of_the_features_that_it_learne
 
 
 def test_a_method_that_screen_cannot_read_is_refused_before_it_is_tuned(
-    texture: tuple[Path, FeatureSet, Any], store: Store, tmp_path: Path
+    texture: tuple[Path, FeatureSet, Any], tmp_path: Path
 ) -> None:
-    labels, source = read_labels(texture[1], "birads4+"), find_source(texture[1].card, store, weights=None)
+    features, labels = texture[1], read_labels(texture[1], "birads4+")
+    values, cases, source = features.values.astype(np.float64), make_cases(features, labels), find_source(features)
     for method in (Method("ridge"), Method("boosting"), Method("knn", imbalance="none"), Method("majority")):
         with pytest.raises(SetupError, match=f"classifier {method.classifier}: cannot be written as plain arrays"):
-            write_chosen(tmp_path / "c", texture[1], labels, method, source, name="mini")
+            write_chosen(
+                tmp_path / "c", values, cases, method, source, labels=labels, features=features.card, name="mini"
+            )
+    noise = features.card.model_copy(update={"extractor": "noise"})
+    with pytest.raises(SetupError, match="features noise: know nothing of an image"):
+        write_chosen(tmp_path / "c", values, cases, Method(), source, labels=labels, features=noise, name="mini")
 
 
 def test_the_folder_holds_the_network_and_phantom_weights_are_told_apart(
@@ -194,11 +202,11 @@ def test_the_folder_holds_the_network_and_phantom_weights_are_told_apart(
 ) -> None:
     copied = shutil.copytree(network, tmp_path / "network")
     features = extract(store, tmp_path / "features", "nyu_matched_gap256", copied)
-    pipeline, card = write(tmp_path / "classifier", store, features, SVC(), weights=copied, phantoms=True)
+    pipeline, card = write(tmp_path / "classifier", features, SVC(), phantoms=True)
     assert card.kind == "RBF SVM on nyu_matched_gap256"
     assert card.training.phantoms_only
     assert set(card.sha256) == {"classifier.safetensors", "network/card.json", "network/network.safetensors"}
-    _, other = write(tmp_path / "real", store, features, SVC(kernel="linear"), weights=copied)
+    _, other = write(tmp_path / "real", features, SVC(kernel="linear"))
     assert not other.training.phantoms_only  # it has seen real images
     assert other.licence == "the terms of the training data decide (see training.terms)"
     assert other.training.terms == "research only"
@@ -223,14 +231,14 @@ def test_the_folder_holds_the_network_and_phantom_weights_are_told_apart(
 
 
 def test_what_cannot_be_arrays_is_refused_and_leaves_nothing(
-    texture: tuple[Path, FeatureSet, Any], store: Store, tmp_path: Path
+    texture: tuple[Path, FeatureSet, Any], tmp_path: Path
 ) -> None:
     with pytest.raises(SetupError, match="KNeighborsClassifier, which cannot be written as plain arrays"):
-        write(tmp_path / "c", store, texture[1], KNeighborsClassifier(3))
+        write(tmp_path / "c", texture[1], KNeighborsClassifier(3))
     assert not (tmp_path / "c").exists()
     other = texture[1].card.model_copy(update={"preprocessing_hash": "0" * 16})
-    with pytest.raises(SetupError, match=r"found the settings .* of texture"):
-        find_source(other, store, weights=None)
+    with pytest.raises(SetupError, match=r"of texture: found the settings .* now, and they were made with 0000"):
+        find_source(replace(texture[1], card=other))
 
 
 def test_a_damaged_or_exchanged_file_is_named(texture: tuple[Path, FeatureSet, Any], tmp_path: Path) -> None:

@@ -96,6 +96,8 @@ def test_the_selection_keeps_as_many_features_as_asked() -> None:
         325,
     ]
     assert default_kept("texture", 100) == 9
+    whole = run_stage(NOISE[:, :420], CASES, Stage(smote=False), "lr", kept=420, seed=0)
+    assert whole.kept == 420  # more than a Lasso can keep of 410 rows: nothing was selected
     with pytest.raises(SetupError, match="found 7 features to keep of 5"):
         run_stage(NOISE[:, :5], CASES, Stage(), "lr", kept=7, seed=0)
     with pytest.raises(SetupError, match="found the classifier knn; need one of lr"):

@@ -121,7 +121,9 @@ def test_a_folder_with_something_in_it_needs_resume(tmp_path: Path) -> None:
     open_toy_run(tmp_path, toy_recipe())
     with pytest.raises(SetupError, match="--resume"):
         open_toy_run(tmp_path, toy_recipe())
-    assert open_toy_run(tmp_path, toy_recipe(), resume=True).card.started
+    begun = read_run(tmp_path)
+    assert open_toy_run(tmp_path, toy_recipe(), resume=True).path == tmp_path
+    assert read_run(tmp_path) == begun
 
 
 def test_resume_begins_a_run_where_there_is_none(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from fourview.report.versions import package_versions
 from fourview.train.data import TrainingData
 from fourview.train.questions import find_women
 from fourview.train.recipe import CLASSES, Recipe
-from fourview.train.stage import UNKNOWN, Sample, Stage
+from fourview.train.stage import UNKNOWN, Sample, WeightsStage
 from fourview.train.trained import Trained
 from fourview.weights.card import Card
 from fourview.weights.folder import Weights
@@ -30,7 +30,7 @@ _ANSWERS = {UNKNOWN: "unknown", 0: "no", 1: "yes"}
 
 
 def describe_run(
-    stage: Stage,
+    stage: WeightsStage,
     trained: Trained,
     card: Card,
     *,
@@ -75,7 +75,7 @@ def describe_run(
     return describe_training(run)
 
 
-def _list_facts(stage: Stage, trained: Trained, card: Card) -> tuple[tuple[str, str], ...]:
+def _list_facts(stage: WeightsStage, trained: Trained, card: Card) -> tuple[tuple[str, str], ...]:
     per_second = trained.history["samples_per_second"].to_numpy().mean()
     unit = "patches" if stage.recipe.stage == "patch" else "exams"
     return (

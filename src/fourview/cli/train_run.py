@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fourview.train.recipe import Recipe
     from fourview.train.recipe import Stage as StageName
     from fourview.train.run_folder import RunFolder
-    from fourview.train.stage import Stage
+    from fourview.train.stage import WeightsStage
     from fourview.train.trained import Trained
     from fourview.weights.folder import Weights
 
@@ -31,7 +31,7 @@ class _Begun:
     """What the first process reads before there are others: these get the stage from it, and read nothing."""
 
     data: TrainingData
-    stage: Stage
+    stage: WeightsStage
     weights: dict[str, Weights | None]
 
 
@@ -70,7 +70,7 @@ def train_run(
             raise SetupError(f"{out}: found a folder that is not empty; need a new one, or --resume")
         begun = _begin(recipe, data, split=split, starts=starts, cache=cache, jobs=jobs)
 
-    def hand_out() -> tuple[Stage, RunFolder | None]:
+    def hand_out() -> tuple[WeightsStage, RunFolder | None]:
         if begun is None:
             raise ValueError("only the first process has read the data")
         if dry_run:

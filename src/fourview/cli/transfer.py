@@ -70,12 +70,32 @@ def transfer(
     repeats: Annotated[int, typer.Option(help="Of everything, with other folds.")] = 5,
     seed: Annotated[int, typer.Option(help="Of folds, SMOTE, controls.")] = 0,
     controls: Annotated[bool, typer.Option("--controls/--no-controls", help="Permuted labels, noise ...")] = True,
+    choose: Annotated[
+        str,
+        typer.Option(
+            metavar="best|EXTRACTOR:CLASSIFIER",
+            help="Which one goes into OUT/classifier. best: by the inner folds, and the report says what choosing so "
+            "is worth. A name: decide before you have seen the table.",
+        ),
+    ] = "best",
+    store: Annotated[
+        Path | None, typer.Option(help="Where the images' store is now, if it was moved since `fourview features`.")
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]W", help="Where the weights of the features are now; of several feature sets: NAME=W each."
+        ),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Take the pieces that an earlier run left in OUT.")] = False,
 ) -> None:
     """Small classifiers on frozen features, measured so that the number is true; or as published, with its leaks."""
     from fourview.cli.progress import asked_to_stop, shown_steps
     from fourview.report.document_folder import add_document
+    from fourview.studies.transfer.candidates import read_choice
+    from fourview.studies.transfer.choice_out import open_sources, read_weights, write_choice
+    from fourview.studies.transfer.choice_section import say_written
     from fourview.studies.transfer.feature_set import load_features
     from fourview.studies.transfer.labels import read_labels
     from fourview.studies.transfer.pieces import do_tasks
@@ -96,7 +116,13 @@ def transfer(
     sets = _name_sets(features, [load_features(folder) for folder in features])
     found = read_labels(next(iter(sets.values())), labels, birads3=birads3)
     study = open_study(sets, found, plan)
+    named = read_choice(choose, study.cards, plan.methods)
+    moved = read_weights(weights or (), tuple(sets))
     _check_out(out, study.settings, resume=resume)
+    sources = open_sources(study, sets, store=store, weights=moved)
+    for name, source in sources.items():
+        if isinstance(source, str):
+            typer.echo(f"fourview: no OUT/classifier can be written of {name}: {source}", err=True)
     try:
         with writing_to(out), asked_to_stop() as stop, shown_steps("pieces") as show:
             out.mkdir(parents=True, exist_ok=True)
@@ -104,16 +130,19 @@ def transfer(
             pieces = do_tasks(
                 study.tasks(), out, jobs=jobs, on_step=lambda done, total: show(done, total, None), asked_to_stop=stop
             )
+        results = gather(study, pieces)
+        with writing_to(out):
+            written = write_choice(out, study, results, sources, named=named)
     except KeyboardInterrupt:
         typer.echo("fourview: interrupted; what is done stays: run the same command with --resume", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    results = gather(study, pieces)
-    document = describe_study(study, results)
+    document = describe_study(study, results, written)
     add_document(out, document)
     with writing_to(out):
         write_whole(out / "scores.csv", tabulate_scores(study, results).write_csv())
     console = open_console()
     console.print(_tabulate(results))
+    console.print(say_written(written, reason=written.problem), soft_wrap=True, markup=False)
     show_document(console, document, out)
 
 
@@ -140,6 +169,10 @@ def _check_out(out: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
     except (OSError, ValueError):
         raise SetupError(f"{out}: found no {_SETTINGS} to read; need the output of `fourview transfer`") from None
     wanted = json.loads(json.dumps(settings))
+    if before.get("format") != wanted["format"]:
+        raise SetupError(
+            f"{out}: found pieces of another version of fourview, which lack something; need another --out"
+        )
     if other := [name for name in wanted if before.get(name) != wanted[name]]:
         raise SetupError(f"{out}: found pieces of another {', '.join(other)}; need the same command, or another --out")
 
@@ -150,6 +183,7 @@ def _tabulate(results: Results) -> Table:
     from rich.table import Table
 
     from fourview.report.number_text import write_estimate
+    from fourview.studies.transfer.choice import CHOSEN
     from fourview.studies.transfer.steps import NAMES
 
     first = results.rows[0].measures["image"].auc
@@ -165,6 +199,11 @@ def _tabulate(results: Results) -> Table:
     for name in ("rigorous\nbalanced accuracy", "rigorous\nAUC"):
         table.add_column(name, no_wrap=True)
     table.add_column("in words", overflow="fold")
+    if results.choice is not None:
+        m = results.choice.measures["image"]
+        beside = [""] if stages else []
+        name = f"one of {len(results.choice.candidates)}"
+        table.add_row(CHOSEN, name, *beside, write_estimate(m.balanced_accuracy), write_estimate(m.auc), m.says)
     for row in results.rows:
         m = row.measures["image"]
         beside = [write_estimate(stages[row.features, row.method].measures.balanced_accuracy)] if stages else []

@@ -55,11 +55,21 @@ def find_inbreast(root: Path) -> Listing:
             records.append(_record(labels[image], files[image], xml.get(image), muscles.get(image)))
         except ExamError as error:
             problems.append((files[image].name, str(error)))
+    warnings += _name_other_views(records)
     warnings += _count_missing(records, [labels[record.image] for record in records], xml)
     patients = {record.patient for record in records}
     if len(records) == _IMAGES and len(patients) != _PATIENTS:
         warnings.append(f"the file names give {len(patients)} patients, the set has {_PATIENTS}")
     return Listing(tuple(records), tuple(problems), tuple(warnings))
+
+
+def _name_other_views(records: Sequence[ImageRecord]) -> list[str]:
+    """The images that are no standard view, as a warning of the set. The real one has one, seen from below (FB)."""
+    others = [f"{record.image} ({record.side} {record.angle})" for record in records if record.view is None]
+    if not others:
+        return []
+    which = f"{len(others)} of {len(records)} images {'is' if len(others) == 1 else 'are'}"
+    return [f"{which} neither CC nor MLO, and no network here reads such a view: left out ({', '.join(others)})"]
 
 
 def _count_missing(records: Sequence[ImageRecord], rows: Sequence[LabelRow], xml: Collection[str]) -> list[str]:
@@ -179,7 +189,8 @@ def load_inbreast(record: ImageRecord) -> Mammogram:
 DATASET = Dataset(
     name=_NAME,
     title="INbreast, digital mammograms with exact outlines",
-    has="410 images of 108 women, CC and MLO; BI-RADS of a radiologist (no biopsy), density, outlines, pectoral muscle",
+    has="410 images of 108 women, CC and MLO but for one FB, which is left out; BI-RADS of a radiologist (no biopsy), "
+    "density, outlines, pectoral muscle",
     terms="research only, on request; no redistribution",
     source="Moreira et al. 2012, doi 10.1016/j.acra.2011.09.014; on request from INESC TEC, Porto",
     read_here="the table of all 410 images; never the images or the outlines",

@@ -100,8 +100,8 @@ class ChecklistItem:
 class Document:
     """A whole report.
 
-    kind      "evaluation", "reader study", "calibration", "data", "phantom", "training", "zero-shot",
-              "classifier", "transfer": names the JSON's layout
+    kind      "evaluation", "reader study", "calibration", "data", "phantom", "training", "fine-tuning", "zero-shot",
+              "classifier", "transfer", "learning curve", "shift", "several sets": names the JSON's layout
     headline  the few numbers that stand on top
     warnings  what a reader must know before any number
     methods   the paragraph to paste into a paper
@@ -116,9 +116,13 @@ class Document:
         "data",
         "phantom",
         "training",
+        "fine-tuning",
         "zero-shot",
         "classifier",
         "transfer",
+        "learning curve",
+        "shift",
+        "several sets",
     ]
     title: str
     headline: tuple[Estimate, ...]

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from fourview.exam import SetupError
-from fourview.train.recipe import Recipe
+from fourview.train.stage import LoopRecipe
 
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # not what it does, but what goes wrong
 
@@ -26,7 +26,7 @@ class SaidByFirstError(SetupError):
     """What is wrong with the whole run, in a process that is not the first: the first one says it."""
 
 
-def open_fabric(recipe: Recipe, *, devices: int = 1, nodes: int = 1, accelerator: Accelerator = "auto") -> Fabric:
+def open_fabric(recipe: LoopRecipe, *, devices: int = 1, nodes: int = 1, accelerator: Accelerator = "auto") -> Fabric:
     """Fabric for a recipe, not yet launched (see `launched`).
 
     devices, nodes  processes on each machine, and machines; under torchrun, torchrun's numbers count
@@ -127,7 +127,7 @@ def repeatable(*, deterministic: bool) -> Iterator[None]:
 
 
 @contextmanager
-def explained_errors(recipe: Recipe) -> Iterator[None]:
+def explained_errors(recipe: LoopRecipe) -> Iterator[None]:
     """Errors of devices and workers as SetupError, which says what to do. Others pass."""
     try:
         yield
@@ -138,7 +138,7 @@ def explained_errors(recipe: Recipe) -> Iterator[None]:
         raise SetupError(text) from error
 
 
-def _explain(error: BaseException, recipe: Recipe) -> str | None:
+def _explain(error: BaseException, recipe: LoopRecipe) -> str | None:
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
     loop = recipe.loop
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):

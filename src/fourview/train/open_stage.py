@@ -9,7 +9,7 @@ from fourview.train.exam_stage import ExamStage, open_exam_stage
 from fourview.train.initialise import start_from
 from fourview.train.patch_stage import PatchStage
 from fourview.train.recipe import CLASSES, Recipe
-from fourview.train.stage import Stage
+from fourview.train.stage import WeightsStage
 from fourview.weights.folder import Weights
 
 
@@ -21,7 +21,7 @@ def open_stage(
     patch: Weights | None = None,
     jobs: int = 1,
     on_step: OnStep = lambda what, done, total: None,
-) -> Stage:
+) -> WeightsStage:
     """The stage of the recipe.
 
     init     weights that its network starts from, see initialise.start_from; None: all of it is drawn

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from fourview.train.recipe import Recipe
+from fourview.train.stage import LoopRecipe
 
 Stopped = Literal["epochs", "patience"]
 Row = dict[str, float | int | None]  # of history.csv
@@ -80,7 +80,7 @@ class Progress:
         return self.best_score is None or math.isnan(self.best_score) or score > self.best_score
 
     def after_judgement(
-        self, score: float, metrics: Mapping[str, float], *, recipe: Recipe, lr: float, samples: int, seconds: float
+        self, score: float, metrics: Mapping[str, float], *, recipe: LoopRecipe, lr: float, samples: int, seconds: float
     ) -> Progress:
         """The epoch is done.
 

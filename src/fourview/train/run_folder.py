@@ -61,7 +61,6 @@ class RunFolder:
     """An open one: only the first process of a run writes to it. Its methods raise OSError."""
 
     path: Path
-    card: RunCard
 
     @property
     def checkpoints(self) -> Path:
@@ -115,14 +114,14 @@ def open_run(
         if any(path.iterdir()):
             if not resume:
                 raise SetupError(f"{path}: found a folder that is not empty; need a new one, or --resume")
-            card = _read_same(path, recipe, card)
+            _check_same(path, recipe, card)
             (path / FAILURE).unlink(missing_ok=True)
         else:
             write_whole(path / RUN, card.model_dump_json(indent=1) + "\n")
         write_whole(path / RECIPE, format_recipe(recipe))
     except OSError as error:
         raise SetupError(f"{path}: cannot be written ({error.strerror or error}); need room and permission") from error
-    return RunFolder(path, card)
+    return RunFolder(path)
 
 
 def read_run(path: Path) -> RunCard:
@@ -133,7 +132,8 @@ def read_run(path: Path) -> RunCard:
         raise SetupError(f"{path}: found no readable {RUN}; need the folder of a run of `fourview train`") from error
 
 
-def _read_same(path: Path, recipe: Recipe, card: RunCard) -> RunCard:
+def _check_same(path: Path, recipe: Recipe, card: RunCard) -> None:
+    """Nothing, if the folder holds a run of the same. Raises SetupError."""
     found = read_run(path)
     if found.recipe_sha256 != card.recipe_sha256:
         raise SetupError(
@@ -150,7 +150,6 @@ def _read_same(path: Path, recipe: Recipe, card: RunCard) -> RunCard:
             f"{path}: found a run that started from other weights ({found.starts or 'none'}; now "
             f"{card.starts or 'none'}); need the same to resume, or a new folder"
         )
-    return found
 
 
 def _name_difference(path: Path, recipe: Recipe) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fourview.train.recipe import Recipe
+from fourview.train.recipe_parts import Loop, Optimiser, Schedule
 from fourview.weights.card import Card
 
 VALIDATION = -1  # the epoch of keys that are judged
@@ -77,11 +78,24 @@ class Judgement:
 UNJUDGED = Judgement(math.nan, {}, pl.DataFrame())  # of an epoch, where the recipe asks for no validation
 
 
+class LoopRecipe(Protocol):
+    """What the training loop reads of a recipe. is_judged: epochs are judged, and the best is kept"""
+
+    @property
+    def loop(self) -> Loop: ...
+    @property
+    def optimiser(self) -> Optimiser: ...
+    @property
+    def schedule(self) -> Schedule: ...
+    @property
+    def is_judged(self) -> bool: ...
+
+
 class Stage(Protocol):
     """One trainable thing with its data. It pickles: worker processes load samples, and nothing in it is open."""
 
     @property
-    def recipe(self) -> Recipe: ...
+    def recipe(self) -> LoopRecipe: ...
     @property
     def network(self) -> nn.Module:
         """On the CPU, with its initial values."""
@@ -116,12 +130,18 @@ class Stage(Protocol):
         """Names, answers and targets of the validation samples, in any order."""
         ...
 
-    def card(self, *, name: str, judgement: Judgement | None, data: str) -> Card:
-        """Of the weights folder that this stage makes."""
-        ...
-
     def pictures(self) -> Sequence[Sample]:
         """A few training inputs as the network sees them."""
+        ...
+
+
+class WeightsStage(Stage, Protocol):
+    """A stage of `fourview train`: its network becomes a weights folder."""
+
+    @property
+    def recipe(self) -> Recipe: ...
+    def card(self, *, name: str, judgement: Judgement | None, data: str) -> Card:
+        """Of the weights folder that this stage makes."""
         ...
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from fourview.evaluate.estimate import Estimate
 from fourview.evaluate.question import Question
 from fourview.train.data import TrainingData
-from fourview.train.stage import Stage
+from fourview.train.stage import WeightsStage
 from fourview.train.trained import Trained
 from fourview.weights.card import Card, Metric, Storage
 from fourview.weights.folder import Weights, load_card, save_weights
@@ -23,7 +23,7 @@ OWN_LICENCE = "Apache-2.0"
 
 def write_run_weights(
     folder: Path,
-    stage: Stage,
+    stage: WeightsStage,
     trained: Trained,
     *,
     data: TrainingData,
@@ -113,7 +113,7 @@ def _saw_no_patient(card: Card) -> bool:
 
 
 def _place(
-    stage: Stage, card: Card, tensors: Mapping[str, Tensor], starts: Mapping[str, Weights | None]
+    stage: WeightsStage, card: Card, tensors: Mapping[str, Tensor], starts: Mapping[str, Weights | None]
 ) -> dict[str, Mapping[str, Tensor]]:
     """Which file takes which tensors. A network that reads heatmaps brings its patch network along."""
     name = stage.recipe.stage

@@ -35,6 +35,7 @@ class FeatureMaker(Section):
     size, view     of the extractor, None where it takes none
     network        "folder": weights of ours; "file": an ImageNet network's; a text like "random:0"; "" for none
     network_name   what a file was called;  weights_hash, preprocessing_hash  as on the features' card
+    spacing_range_mm  pixel sizes of the images that were learned from; answers about others are marked. None: unknown
     film           the images are digitised films, whose background is set to 0 (film.blank_film)
     crop_iterations, crop_buffer_px  of the store. Film and crop count where no card of a network says it
     """
@@ -48,6 +49,7 @@ class FeatureMaker(Section):
     weights_hash: str = ""
     preprocessing_hash: str = ""
     pixel_mode: Literal["stored", "presentation"] = "stored"
+    spacing_range_mm: tuple[float, float] | None = None
     film: bool = False
     crop_iterations: int = Field(100, ge=0)
     crop_buffer_px: int = Field(50, ge=0)

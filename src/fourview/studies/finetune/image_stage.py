@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
@@ -18,9 +17,7 @@ from fourview.studies.finetune.image_network import ImageNetwork
 from fourview.studies.finetune.judgement import Said, common_class, complete, mean_area, mean_recall
 from fourview.studies.finetune.phase_settings import PhaseSettings
 from fourview.studies.finetune.recipe import FinetuneRecipe
-from fourview.train.recipe import Recipe
 from fourview.train.stage import VALIDATION, Batch, Judgement, Key, Sample, open_stream
-from fourview.weights.card import Card
 
 _EPOCH, _AUGMENT = 31, 32  # random streams: which images an epoch has, what is done to one
 PICTURES = 6
@@ -38,9 +35,8 @@ class ImageStage:
     notes: tuple[str, ...] = ()
 
     @property
-    def recipe(self) -> Recipe:
-        """What the loop reads of one: loop, optimiser, schedule, whether it is judged."""
-        return cast(Recipe, self.phase)
+    def recipe(self) -> PhaseSettings:
+        return self.phase
 
     def epoch(self, number: int) -> Sequence[Key]:
         """Every training image once, in random order; with the sampler as many, each class as often as the others."""
@@ -109,9 +105,6 @@ class ImageStage:
         common = common_class(self.cases.y[self.cases.of("train")], classes)
         patients = np.array([owners[name] for name in names], np.str_)
         return Said(classes, tuple(names), y.astype(np.int64), complete(answers), patients, common)
-
-    def card(self, *, name: str, judgement: Judgement | None, data: str) -> Card:
-        raise ValueError("no card of `screen` describes a network of single images; see studies.finetune.finetuned")
 
     def pictures(self) -> Sequence[Sample]:
         return [self.load(key) for key in self.epoch(0)[:PICTURES]]

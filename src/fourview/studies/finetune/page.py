@@ -40,7 +40,7 @@ def describe_study(study: Study, outcome: Outcome, shown: Shown) -> Document:
     """The page of a finished study."""
     said = outcome.held_out
     return Document(
-        kind="training",
+        kind="fine-tuning",
         title=f"Fine-tuning: {study.model}, recipe {study.recipe.name}",
         headline=(said.area, said.balanced, said.accuracy, said.majority),
         sections=(

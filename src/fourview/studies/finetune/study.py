@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -27,7 +26,6 @@ from fourview.studies.finetune.start import Start, build_network, copy_tensors, 
 from fourview.studies.finetune.study_folder import open_phase
 from fourview.train.devices import Accelerator, on_first, open_fabric
 from fourview.train.loop import train
-from fourview.train.recipe import Recipe
 from fourview.train.stage import VALIDATION, Key, collate
 from fourview.train.trained import Step, Trained
 
@@ -93,7 +91,7 @@ def open_study(store: Store, split: str, recipe: FinetuneRecipe, model: Model, w
 
 def open_study_fabric(phases: Sequence[PhaseSettings], *, devices: int, accelerator: Accelerator) -> Fabric:
     """Fabric for all phases, not yet launched. Raises SetupError: devices not there, or that cannot share a batch."""
-    fabrics = [open_fabric(cast(Recipe, phase), devices=devices, accelerator=accelerator) for phase in phases]
+    fabrics = [open_fabric(phase, devices=devices, accelerator=accelerator) for phase in phases]
     return fabrics[0]
 
 

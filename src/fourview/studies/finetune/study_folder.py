@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -21,7 +21,7 @@ from fourview.exam import SetupError
 from fourview.settings import Section
 from fourview.studies.finetune.phase_settings import PhaseSettings
 from fourview.studies.finetune.recipe import FinetuneRecipe
-from fourview.train.run_folder import RunCard, RunFolder
+from fourview.train.run_folder import RunFolder
 from fourview.whole_files import remove_parts, write_whole
 
 RUN, RECIPE = "finetune.json", "recipe.json"
@@ -76,4 +76,4 @@ def open_phase(out: Path, phase: PhaseSettings) -> RunFolder:
         remove_parts(path)
     except OSError as error:
         raise SetupError(f"{path}: cannot be written ({error.strerror or error}); need room and permission") from error
-    return RunFolder(path, cast(RunCard, None))  # what it is a run of is said once, in RUN; the loop does not ask
+    return RunFolder(path)  # what it is a run of is said once, in RUN

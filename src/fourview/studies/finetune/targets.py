@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from fourview.exam import SetupError
 from fourview.studies.finetune.recipe import BIRADS_CLASSES, FinetuneRecipe
-from fourview.studies.transfer.feature_set import FeatureCard, FeatureSet
-from fourview.studies.transfer.labels import read_labels
+from fourview.studies.transfer.labels import label_rows
 
 _MERGED = {"4a": "4", "4b": "4", "4c": "4"}
 
@@ -46,10 +45,7 @@ def read_targets(rows: pl.DataFrame, recipe: FinetuneRecipe) -> Targets:
     """The targets of rows of a manifest, as the recipe asks. Raises SetupError: no such labels, or one class alone."""
     if recipe.labels in BIRADS_CLASSES:
         return _read_categories(rows, BIRADS_CLASSES[recipe.labels])
-    empty = FeatureSet(  # labels are read of features, whose rows alone count here
-        np.zeros((len(rows), 1), np.float32), rows, FeatureCard(extractor="none", name="")
-    )
-    found = read_labels(empty, recipe.labels, birads3=recipe.birads3)
+    found = label_rows(rows, recipe.labels, birads3=recipe.birads3)
     return Targets(("negative", "positive"), found.y, found.keep, found.name, found.positive, found.left_out)
 
 

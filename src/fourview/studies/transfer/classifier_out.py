@@ -8,34 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fourview.engine import choose_engine
 from fourview.exam import SetupError
-from fourview.store.store import Store
-from fourview.studies.transfer.cases import make_cases
+from fourview.studies.transfer.candidates import find_obstacle
+from fourview.studies.transfer.cases import Cases
 from fourview.studies.transfer.chosen import export_arrays, name_classifier
-from fourview.studies.transfer.extractors import find_extractor
-from fourview.studies.transfer.feature_set import FeatureCard, FeatureSet
+from fourview.studies.transfer.feature_set import FeatureCard
+from fourview.studies.transfer.feature_source import FeatureSource
 from fourview.studies.transfer.labels import Labels
 from fourview.studies.transfer.nested import Tuned, tune
-from fourview.studies.transfer.open_extractor import Origin, open_extractor
-from fourview.studies.transfer.steps import Classifier, Method
+from fourview.studies.transfer.open_extractor import Origin
+from fourview.studies.transfer.steps import Method
 from fourview.weights.card import Metric, Training
-from fourview.weights.classifier import ClassifierCard, FeatureMaker, Unit, UnitScale, save_classifier
-from fourview.weights.ensemble import resolve_member
+from fourview.weights.classifier import ClassifierCard, Unit, UnitScale, save_classifier
 
 OWN_LICENCE = "Apache-2.0"
-WRITABLE: tuple[Classifier, ...] = ("lr", "l1_lr", "linear_svm", "rbf_svm")
-FILM = "film"  # vendor of digitised films
-
-
-@dataclass(frozen=True)
-class FeatureSource:
-    """What makes features like those that a classifier learned from. network: to be copied; None: there is none."""
-
-    maker: FeatureMaker
-    origin: Origin
-    network: Path | None
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -44,7 +33,7 @@ class Learned:
 
     label, positive  see ClassifierCard;  positive_share  of the images
     data, population, terms, data_sha256, phantoms  of the images
-    metrics          measured on patients that the classifier did not see
+    metrics          measured on patients that the classifier did not see;  notes  how it was chosen
     """
 
     label: str
@@ -56,44 +45,7 @@ class Learned:
     phantoms: bool
     data_sha256: str = ""
     metrics: tuple[Metric, ...] = ()
-
-
-def find_source(
-    card: FeatureCard, store: Store, *, weights: str | None, size: int | None = None, view: str | None = None
-) -> FeatureSource:
-    """The extractor of these features, opened once more, and how the store cut the images.
-
-    weights, size, view  as they were given to `fourview features`
-    Raises SetupError if they make other features than those of the card.
-    """
-    reader = open_extractor(find_extractor(card.extractor), weights, choose_engine("torch"), size=size, view=view)
-    for what, found, wanted in (
-        ("weights", reader.origin.hash, card.weights_hash),
-        ("settings", reader.preprocessing_hash, card.preprocessing_hash),
-    ):
-        if found != wanted:
-            raise SetupError(
-                f"classifier: found the {what} {found or 'none'} of {card.extractor}, and the features were made with "
-                f"{wanted or 'none'}; need the --weights, --size and --view of `fourview features`"
-            )
-    crop: Mapping[str, Any] = store.about.get("crop", {})
-    modes = store.images["pixel_mode"]
-    network, kind = _find_network(weights, needs=reader.extractor.needs)
-    maker = FeatureMaker(
-        extractor=card.extractor,
-        dimension=reader.dimension,
-        size=size,
-        view=view,
-        network=kind,
-        network_name=reader.origin.name,
-        weights_hash=card.weights_hash,
-        preprocessing_hash=card.preprocessing_hash,
-        pixel_mode="presentation" if (modes == "presentation").any() else "stored",
-        film=bool((store.images["vendor"] == FILM).all()),
-        crop_iterations=int(crop.get("iterations", 100)),
-        crop_buffer_px=int(crop.get("buffer_px", 50)),
-    )
-    return FeatureSource(maker, reader.origin, network)
+    notes: str = ""
 
 
 def write_classifier(
@@ -135,45 +87,47 @@ def write_classifier(
         ),
         licence=_choose_licence(origin, learned),
         metrics=learned.metrics,
+        notes=learned.notes,
     )
     return save_classifier(folder, card, export_arrays(pipeline), network=source.network)
 
 
 def write_chosen(
     folder: Path,
-    features: FeatureSet,
-    labels: Labels,
+    values: Floats,
+    cases: Cases,
     method: Method,
     source: FeatureSource,
     *,
+    labels: Labels,
+    features: FeatureCard,
     name: str,
     metrics: tuple[Metric, ...] = (),
+    notes: str = "",
     inner: int = 5,
     seed: int = 0,
 ) -> ClassifierCard:
     """The folder of a method tuned and fitted on all images that have a label; its card.
 
-    metrics  of the same method on patients that it did not see: outer folds
+    values    (images, features) of the images that have a label;  features  where they come from
+    metrics   measured on patients that the classifier did not see: outer folds
     Raises SetupError, also for a classifier that cannot be written as arrays, before the work is done.
     """
-    if method.classifier not in WRITABLE:
-        raise SetupError(
-            f"classifier {method.classifier}: cannot be written as plain arrays, so `screen` cannot read it; "
-            f"need one of {', '.join(WRITABLE)}"
-        )
-    cases = make_cases(features, labels)
-    tuned = tune(features.values[labels.keep].astype(np.float64), cases, method, inner=inner, seed=seed)
+    if why := find_obstacle(features, method):
+        raise SetupError(f"{why}, so `screen` cannot read it")
+    tuned = tune(values, cases, method, inner=inner, seed=seed)
     women, images = int(cases.patients.max()) + 1, len(cases.y)
     learned = Learned(
         label=labels.name,
         positive=labels.positive,
         positive_share=float(cases.y.mean()),
-        data=features.card.name,
+        data=features.name,
         population=f"{women:,} women, {images:,} images, {int(cases.y.sum()):,} of them positive",
-        terms=features.card.terms,
-        phantoms=features.card.phantoms,
-        data_sha256=features.card.data_sha256,
+        terms=features.terms,
+        phantoms=features.phantoms,
+        data_sha256=features.data_sha256,
         metrics=metrics,
+        notes=notes,
     )
     return write_tuned(folder, tuned, source, learned, name=name)
 
@@ -188,16 +142,6 @@ def write_tuned(folder: Path, tuned: Tuned, source: FeatureSource, learned: Lear
     return write_classifier(
         folder, tuned.pipeline, source, learned, name=name, scales=scales, centre=tuned.centre, spread=tuned.spread
     )
-
-
-def _find_network(weights: str | None, *, needs: str) -> tuple[Path | None, str]:
-    """What is copied into the folder, and what FeatureMaker.network says of it."""
-    if weights is None:
-        return None, ""
-    if needs == "ImageNet network":
-        path = Path(weights).expanduser()
-        return (path, "file") if path.is_file() else (None, weights)
-    return resolve_member(weights), "folder"
 
 
 def _choose_licence(origin: Origin, learned: Learned) -> str:

@@ -129,9 +129,14 @@ class Classifier:
         return Answer(images[0].side, views, files, score, p, called, warnings)
 
     def _doubts(self, mammogram: Mammogram, prepared: Prepared) -> tuple[str, ...]:
-        """Pixels unlike those that the network was trained on, as `screen` marks them."""
+        """Pixels unlike those that it learned from, or that the network was trained on, as `screen` marks them."""
+        limits, size = self.card.features.spacing_range_mm, mammogram.spacing_mm
+        own = []
+        if limits and size is not None and not limits[0] * 0.999 <= size <= limits[1] * 1.001:
+            seen = f"{limits[0]:g}-{limits[1]:g} mm that {self.card.name} learned from"
+            own.append(f"pixel size {size:.4g} mm is outside the {seen}")
         if self.reader.card is None:
-            return ()
+            return tuple(own)
         image = ImageReading(
             mammogram.name,
             mammogram.view,
@@ -141,7 +146,7 @@ class Classifier:
             mammogram.spacing_mm,
             mammogram.pixel_mode,
         )
-        return tuple(mark_images([image], [self.reader.card]))
+        return (*own, *mark_images([image], [self.reader.card]))
 
     def _say(self, unit: Unit, score: float) -> tuple[float | None, bool | None]:
         """The probability, and whether the threshold is reached."""

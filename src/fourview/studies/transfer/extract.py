@@ -25,6 +25,7 @@ from fourview.studies.transfer.extract_folder import KEY, ExtractFolder
 from fourview.studies.transfer.extractors import find_extractor
 from fourview.studies.transfer.feature_set import COLUMNS, FeatureCard, FeatureSet
 from fourview.studies.transfer.open_extractor import FeatureReader, open_extractor
+from fourview.weights.home import is_weights
 from fourview.whole_files import writing_to
 
 MORE = ("angle", "age", "vendor", "spacing_mm", "more")  # columns of the manifest that rows.csv has beside COLUMNS
@@ -95,7 +96,7 @@ def extract_features(
     folder = ExtractFolder(out)
     with writing_to(out):
         folder.open(_describe(reader, engine), resume=resume)
-        keys = {row["image"]: _make_key(reader, row) for row in rows.iter_rows(named=True)}
+        keys = {row["image"]: make_key(reader, row) for row in rows.iter_rows(named=True)}
         there = folder.read_there(keys, dimension=reader.dimension)
         problems = _read_others(task, folder, rows, keys, there, jobs=jobs, on_step=on_step)
         if len(problems) == rows.height:
@@ -105,7 +106,7 @@ def extract_features(
         for place, image in enumerate(kept["image"]):
             values[place] = there[image] if image in there else folder.read_part(keys[image])
         table = kept.select(*COLUMNS, *MORE, pl.col("image").replace_strict(keys, return_dtype=pl.String).alias(KEY))
-        features = FeatureSet(values, table, _write_card(store, kept, reader))
+        features = FeatureSet(values, table, _write_card(task, store, kept, reader))
         folder.close(features, problems)
     return Extracted(features, len(there), problems)
 
@@ -139,7 +140,7 @@ def _describe(reader: FeatureReader, engine: str) -> dict[str, Any]:
     }
 
 
-def _make_key(reader: FeatureReader, row: Row) -> str:
+def make_key(reader: FeatureReader, row: Row) -> str:
     """A name for all that an image's numbers depend on."""
     own = [row[name] for name in (*READ, "dataset", "pixels_sha256")]
     made = json.dumps([reader.origin.hash, reader.preprocessing_hash, *own])
@@ -188,7 +189,7 @@ def _read_others(
     return tuple(problems)
 
 
-def _write_card(store: Store, rows: pl.DataFrame, reader: FeatureReader) -> FeatureCard:
+def _write_card(task: Task, store: Store, rows: pl.DataFrame, reader: FeatureReader) -> FeatureCard:
     """rows: those that have features"""
     origin = reader.origin
     terms = [f"images: {store.about['terms']}"]
@@ -208,4 +209,15 @@ def _write_card(store: Store, rows: pl.DataFrame, reader: FeatureReader) -> Feat
         phantoms=set(rows["dataset"]) == {PHANTOM},
         phantom_weights=origin.phantoms_only,
         terms="; ".join(terms),
+        store=str(task.store.expanduser().absolute()),
+        weights_given=_name_weights(task.weights),
+        size=task.size,
+        view=task.view,
     )
+
+
+def _name_weights(weights: str | None) -> str:
+    """What `--weights` said, so that it means the same from any folder."""
+    path = Path(weights or "").expanduser()
+    here = weights is not None and (path.is_file() or is_weights(path))
+    return str(path.absolute()) if here else weights or ""

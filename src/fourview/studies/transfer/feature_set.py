@@ -42,6 +42,8 @@ class FeatureCard(BaseModel):
     trained            False: the network's weights are random, a null and no more; None: nobody can tell
     phantoms           the images are phantoms;  phantom_weights  the network saw nothing but phantoms
     terms              of the set and of the weights, for whoever passes the features on
+    store, weights_given, size, view  what `fourview features` was given, folders and files by their absolute path, so
+                       that new images can be read in the same way; "" and None: nothing, or an older version
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,6 +58,10 @@ class FeatureCard(BaseModel):
     phantoms: bool = False
     phantom_weights: bool = False
     terms: str = ""
+    store: str = ""
+    weights_given: str = ""
+    size: int | None = None
+    view: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,7 +43,12 @@ class Labels:
 
 
 def read_labels(features: FeatureSet, spec: str | None = None, *, birads3: Birads3 = "benign") -> Labels:
-    """The labels of a feature set's images.
+    """The labels of a feature set's images; see label_rows."""
+    return label_rows(features.rows, spec, birads3=birads3)
+
+
+def label_rows(rows: pl.DataFrame, spec: str | None = None, *, birads3: Birads3 = "benign") -> Labels:
+    """The labels of images, by rows that say what a set says of each (feature_set.COLUMNS, or a manifest's).
 
     spec     "birads4+" (1, 2, 3 -> 0; 4 to 6 -> 1), "birads5+" (5, 6 -> 1), "malignant", "abnormal" (a malignant or a
              benign finding), "column:NAME" (a column of rows.csv with 0 and 1); None: birads4+ where images have a
@@ -53,7 +58,6 @@ def read_labels(features: FeatureSet, spec: str | None = None, *, birads3: Birad
     Images without a label are left out and counted, BI-RADS 0 among them. Raises SetupError: unknown spec or column, or
     one class alone.
     """
-    rows = features.rows
     spec = spec or ("birads4+" if rows["birads"].is_not_null().any() else "malignant")
     if spec in ("birads4+", "birads5+"):
         return _by_birads(rows["birads"].to_list(), least=int(spec[6]), birads3=birads3)

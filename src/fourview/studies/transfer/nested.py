@@ -54,6 +54,7 @@ class Tuned:
     centre, spread  of the inner out-of-fold scores: takes scores of several folds to one scale
     readings        per unit, on that scale
     unconverged     fits that stopped before they converged
+    area            the setting's mean AUC in the inner folds, by which it was chosen
     """
 
     pipeline: Pipeline
@@ -62,6 +63,7 @@ class Tuned:
     spread: float
     readings: Mapping[Unit, Reading]
     unconverged: int
+    area: float
 
     def score(self, values: Floats) -> Floats:
         """(rows,) scores on the common scale. values (rows, features)"""
@@ -88,13 +90,14 @@ class Repeat:
 
     units    what was said of each image, breast and patient
     kept     per fold the selected features; None: no selection
-    settings per fold, as the inner folds chose
+    settings per fold, as the inner folds chose;  areas  per fold, their mean AUC in the inner folds
     """
 
     units: Mapping[Unit, UnitScores]
     kept: tuple[Places | None, ...]
     settings: tuple[Setting, ...]
     unconverged: int
+    areas: tuple[float, ...]
 
 
 def run_repeat(values: Floats, cases: Cases, method: Method, *, folds: Places, inner: int = 5, seed: int = 0) -> Repeat:
@@ -107,11 +110,12 @@ def run_repeat(values: Floats, cases: Cases, method: Method, *, folds: Places, i
         raise SetupError(f"found features of {len(values)} rows for {len(cases.y)} images; need one row per image")
     check_folds(folds, cases.y, cases.patients)
     parts = {unit: _empty(len(cases.truth(unit))) for unit in UNITS}
-    kept, settings, unconverged = [], [], 0
+    kept, settings, areas, unconverged = [], [], [], 0
     for number, (train, test) in enumerate(walk_folds(folds, cases.patients)):
         tuned = tune(values[train], cases.take(train), method, inner=inner, seed=seed)
         kept.append(tuned.kept)
         settings.append(tuned.setting)
+        areas.append(tuned.area)
         unconverged += tuned.unconverged
         own, said = cases.take(test), tuned.score(values[test])
         for unit in UNITS:
@@ -120,7 +124,7 @@ def run_repeat(values: Floats, cases: Cases, method: Method, *, folds: Places, i
             part.fold[places], part.score[places] = number, score
             part.probability[places] = sigmoid(reading.slope * score + reading.intercept)
             part.called[places] = score >= reading.threshold
-    return Repeat(parts, tuple(kept), tuple(settings), unconverged)
+    return Repeat(parts, tuple(kept), tuple(settings), unconverged, tuple(areas))
 
 
 def tune(values: Floats, cases: Cases, method: Method, *, inner: int = 5, seed: int = 0) -> Tuned:
@@ -138,7 +142,8 @@ def tune(values: Floats, cases: Cases, method: Method, *, inner: int = 5, seed: 
         for train, test in walk_folds(numbers, cases.patients):
             said[:, test] = _score_grid(method, values[train], cases.y[train], values[test], seed=seed)
             areas += RocCurves.measure(cases.y[test], said[:, test]).areas
-        best = int(np.argmax(np.round(areas / folds, 9)))  # the strictest of equals
+        areas /= folds
+        best = int(np.argmax(np.round(areas, 9)))  # the strictest of equals
         front, seen = fit_front(method, grid[best].share, values, cases.y)
         back = fit_back(method, grid[best], seen, cases.y, seed=seed)
     pipeline = join(front, back)
@@ -146,7 +151,7 @@ def tune(values: Floats, cases: Cases, method: Method, *, inner: int = 5, seed: 
     centre, spread = float(said[best].mean()), float(said[best].std()) or 1.0
     scores = (said[best] - centre) / spread
     readings = {unit: _read(cases.truth(unit), cases.combine(scores, unit)) for unit in UNITS}
-    return Tuned(pipeline, grid[best], centre, spread, readings, len(came))
+    return Tuned(pipeline, grid[best], centre, spread, readings, len(came), float(areas[best]))
 
 
 def check_fitted_on(pipeline: Pipeline, *, rows: int) -> None:

@@ -22,7 +22,7 @@ from fourview.studies.transfer.cases import UNITS, Cases
 from fourview.studies.transfer.controls import draw_noise, permute_labels
 from fourview.studies.transfer.folds import draw_folds
 from fourview.studies.transfer.measures import Scored
-from fourview.studies.transfer.nested import Repeat, UnitScores, run_repeat
+from fourview.studies.transfer.nested import Repeat, UnitScores, run_repeat, tune
 from fourview.studies.transfer.published import StageScores, run_stage
 from fourview.studies.transfer.stages import RIGOROUS, Stage
 from fourview.studies.transfer.steps import Method, Setting
@@ -30,7 +30,8 @@ from fourview.whole_files import write_whole
 
 Floats = NDArray[np.float64]
 Altered = Literal["", "permuted", "noise"]
-FOLDER = "pieces"
+FOLDER, WHOLE = "pieces", "all_images"
+FORMAT = 2  # raised when pieces of an earlier version lack something; 2: AUC of the inner folds
 _DIGITS = 9  # of scores in the files
 Piece = Mapping[str, Any]
 
@@ -41,6 +42,7 @@ class Task:
 
     name     of what is read, e.g. the extractor;  altered  what a control does to it first
     stage    None: rigorous
+    whole    no outer folds: how well the inner folds of all images speak of the method, by which it may be chosen
     kept     features that the published selection keeps
     folds, inner  of the rigorous run
     """
@@ -56,18 +58,25 @@ class Task:
     kept: int = 1
     folds: int = 5
     inner: int = 5
+    whole: bool = False
+
+    @property
+    def random_seed(self) -> int:
+        """Of folds, SMOTE, classifiers and controls: another one in each repeat."""
+        return self.seed * 1000 + self.repeat
 
     @property
     def key(self) -> str:
         """The piece's file name without its ending."""
         protocol = RIGOROUS if self.stage is None else self.stage.name
-        parts = (self.name, self.altered, self.method.classifier, protocol, str(self.repeat))
+        last = (WHOLE,) if self.whole else (protocol, str(self.repeat))
+        parts = (self.name, self.altered, self.method.classifier, *last)
         return ".".join(re.sub(r"[^A-Za-z0-9_+-]", "_", part) for part in parts if part)
 
 
 def do_task(task: Task) -> dict[str, Any]:
     """The piece: scores as plain lists. Of a control that cannot be done: {"problem": why}."""
-    seed = task.seed * 1000 + task.repeat
+    seed = task.random_seed
     values, cases = task.values, task.cases
     rng = np.random.default_rng([seed, 1])
     if task.altered == "permuted":
@@ -77,6 +86,8 @@ def do_task(task: Task) -> dict[str, Any]:
     try:
         if task.stage is not None:
             return _write_stage(run_stage(values, cases, task.stage, task.method.classifier, kept=task.kept, seed=seed))
+        if task.whole:
+            return {"inner_auc": round(tune(values, cases, task.method, inner=task.inner, seed=seed).area, _DIGITS)}
         folds = draw_folds(cases.y, cases.patients, folds=task.folds, seed=seed)
         done = run_repeat(values, cases, task.method, folds=folds, inner=task.inner, seed=seed)
     except SetupError as error:
@@ -126,7 +137,8 @@ def read_repeat(piece: Piece) -> Repeat:
         for unit, part in piece["units"].items()
     }
     kept = tuple(None if places is None else np.array(places, np.int64) for places in piece["kept"])
-    return Repeat(units, kept, tuple(Setting(*values) for values in piece["settings"]), piece["unconverged"])
+    settings = tuple(Setting(*values) for values in piece["settings"])
+    return Repeat(units, kept, settings, piece["unconverged"], tuple(piece["inner_auc"]))
 
 
 def read_scored(piece: Piece, unit: str = "image") -> Scored:
@@ -160,6 +172,7 @@ def _write_repeat(done: Repeat, cases: Cases) -> dict[str, Any]:
         "kept": [None if places is None else places.tolist() for places in done.kept],
         "settings": [[s.share, s.value, s.gamma] for s in done.settings],
         "unconverged": done.unconverged,
+        "inner_auc": [round(area, _DIGITS) for area in done.areas],
     }
 
 

@@ -75,7 +75,7 @@ def run_stage(
     """One hold-out and one cross-validation of the stage.
 
     values (images, features) as extracted;  kept  features that Lasso shall keep of all rows (in a fold: as large a
-    share of its rows)
+    share of its rows); all of them: there is no selection, as in rows 1, 7 and 8 of Table 2
 
     Raises SetupError for a classifier that the paper did not have, or if a hold-out lacks a class.
     """
@@ -84,12 +84,13 @@ def run_stage(
     n = len(values)
     if not 1 <= kept <= values.shape[1]:
         raise SetupError(f"found {kept} features to keep of {values.shape[1]}; need 1 to all of them")
-    if not stage.selection_in_fold:
+    selects = kept < values.shape[1]
+    if selects and not stage.selection_in_fold:
         values = values[:, select_count(values, cases.y, kept)]
     rows = _Rows(values, cases.y, cases.patients)
     if stage.smote and not stage.smote_in_fold:
         rows = _oversample(rows, seed=seed)
-    share = kept / n if stage.selection_in_fold else None
+    share = kept / n if selects and stage.selection_in_fold else None
     train, test = _hold_out(rows, stage, seed=seed)
     if not stage.leaks:
         check_split(train, test, rows.patients, images=n)

@@ -9,10 +9,12 @@ import numpy as np
 import polars as pl
 
 from fourview.evaluate import Estimate
+from fourview.studies.transfer.candidates import Candidate
 from fourview.studies.transfer.cases import UNITS, Cases, Unit
+from fourview.studies.transfer.choice import CHOSEN, Choice, make_choice
 from fourview.studies.transfer.compare import adjust_holm, choose_pairs, compare_areas
 from fourview.studies.transfer.measures import Measures, measure
-from fourview.studies.transfer.nested import Repeat
+from fourview.studies.transfer.nested import Repeat, UnitScores
 from fourview.studies.transfer.pieces import Altered, Piece, read_repeat, read_scored
 from fourview.studies.transfer.stages import Stage, climb, open_one
 from fourview.studies.transfer.steps import Method
@@ -44,7 +46,10 @@ class StageRow:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """All numbers. ladder, noise_ladder: the steps of `climb`; alone: of `open_one`; controls: measures, or why not."""
+    """All numbers. ladder, noise_ladder: the steps of `climb`; alone: of `open_one`; controls: measures, or why not.
+
+    choice  among what `screen` could read, by inner folds; None where there are not two of these
+    """
 
     rows: tuple[Row, ...]
     stages: tuple[StageRow, ...] = ()
@@ -53,6 +58,7 @@ class Results:
     alone: tuple[StageRow, ...] = ()
     controls: Mapping[str, Measures | str] = field(default_factory=dict)
     comparisons: tuple[tuple[Estimate, float], ...] = ()
+    choice: Choice | None = None
 
 
 def gather(study: Study, pieces: Mapping[str, Piece]) -> Results:
@@ -74,15 +80,24 @@ def gather(study: Study, pieces: Mapping[str, Piece]) -> Results:
         own = [pieces[study.task(name, method, r, stage=stage, altered=altered).key] for r in repeats]
         return _stage_row(name, method, stage, own)
 
-    compared = _compare(study.cases, rows)
+    compared, choice = _compare(study.cases, rows), _choose(study, rows, pieces)
     if plan.stage is None:
-        return Results(tuple(rows), controls=controls, comparisons=compared)
+        return Results(tuple(rows), controls=controls, comparisons=compared, choice=choice)
     smote, (name, method) = plan.stage.smote, study.leading
     asked = tuple(stage_row(n, m, plan.stage) for n in study.sets for m in plan.methods)
     ladder = tuple(stage_row(name, method, stage) for stage in climb(smote=smote))
     noise = tuple(stage_row(name, method, stage, "noise") for stage in climb(smote=smote))
     alone = tuple(stage_row(name, method, stage) for stage in open_one(smote=smote))
-    return Results(tuple(rows), asked, ladder, noise, alone, controls, compared)
+    return Results(tuple(rows), asked, ladder, noise, alone, controls, compared, choice)
+
+
+def _choose(study: Study, rows: Sequence[Row], pieces: Mapping[str, Piece]) -> Choice | None:
+    candidates = study.candidates
+    if len(candidates) < 2:
+        return None
+    said = {Candidate(row.features, row.method): row.repeats for row in rows}
+    whole = [pieces[study.whole(candidate).key]["inner_auc"] for candidate in candidates]
+    return make_choice(study.cases, candidates, [said[candidate] for candidate in candidates], whole)
 
 
 def _stage_row(name: str, method: Method, stage: Stage, pieces: Sequence[Piece]) -> StageRow:
@@ -111,15 +126,22 @@ def _compare(cases: Cases, rows: Sequence[Row]) -> tuple[tuple[Estimate, float],
 
 
 def tabulate_scores(study: Study, results: Results) -> pl.DataFrame:
-    """One row per image and row of the results: truth, and the means over repeats of score and probability."""
+    """One row per image and row of the results: truth, and the means over repeats of score and probability.
+
+    The choice by inner folds stands below, its score being the probability.
+    """
     images = study.first.rows.select("image", "exam", "side", "view")
     tables = []
-    for row in results.rows:
-        said = [repeat.units["image"] for repeat in row.repeats]
+    said_by: list[tuple[str, str, list[UnitScores]]] = [
+        (row.features, row.method.classifier, [r.units["image"] for r in row.repeats]) for row in results.rows
+    ]
+    if results.choice is not None:
+        said_by.append((CHOSEN, "", [units["image"] for units in results.choice.repeats]))
+    for features, classifier, said in said_by:
         tables.append(
             images.with_columns(
-                pl.lit(row.features).alias("features"),
-                pl.lit(row.method.classifier).alias("classifier"),
+                pl.lit(features).alias("features"),
+                pl.lit(classifier).alias("classifier"),
                 pl.Series("truth", study.cases.y),
                 pl.Series("score", np.mean([s.score for s in said], axis=0)),
                 pl.Series("probability", np.mean([s.probability for s in said], axis=0)),

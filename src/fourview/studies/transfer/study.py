@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from fourview.exam import SetupError
+from fourview.studies.transfer.candidates import Candidate, find_obstacle
 from fourview.studies.transfer.cases import Cases, make_cases
 from fourview.studies.transfer.controls import Floats, density_features, view_features
 from fourview.studies.transfer.feature_set import FeatureCard, FeatureSet
 from fourview.studies.transfer.labels import Labels
-from fourview.studies.transfer.pieces import Altered, Task
+from fourview.studies.transfer.pieces import FORMAT, Altered, Task
 from fourview.studies.transfer.published import PUBLISHED, default_kept
 from fourview.studies.transfer.stages import Stage, climb, open_one
 from fourview.studies.transfer.steps import Method
@@ -86,6 +87,7 @@ class Study:
         plan = asdict(self.plan) | {"stage": None, "repeats": None, "controls": None}  # more of these: more pieces
         plan["methods"] = [asdict(method) for method in self.plan.methods]
         return {
+            "format": FORMAT,
             "features": digests,
             "truth": hashlib.sha256(truth.tobytes()).hexdigest()[:16],
             "kept": dict(self.kept),
@@ -109,7 +111,19 @@ class Study:
             ]
         for control in self.controls:
             found += [self.control(control, repeat) for repeat in repeats]
+        if len(self.candidates) > 1:
+            found += [self.whole(candidate) for candidate in self.candidates]
         return found
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """What `fourview screen` could read, in the order named: feature sets, classifiers of each."""
+        pairs = (Candidate(name, method) for name in self.sets for method in self.plan.methods)
+        return tuple(pair for pair in pairs if find_obstacle(self.cards[pair.features], pair.method) is None)
+
+    def whole(self, candidate: Candidate) -> Task:
+        """How well the inner folds of all images speak of it."""
+        return replace(self.task(candidate.features, candidate.method, 0), whole=True)
 
     @property
     def leading(self) -> tuple[str, Method]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,40 +11,42 @@ import numpy as np
 from fourview.evaluate import Estimate
 from fourview.report.document import Cell, Document, Section, Table
 from fourview.report.versions import package_versions
+from fourview.studies.transfer.cases import Unit
+from fourview.studies.transfer.choice import CHOSEN
+from fourview.studies.transfer.choice_out import Written
+from fourview.studies.transfer.choice_section import choice_section
 from fourview.studies.transfer.ladder_section import ladder_section, stage_section
 from fourview.studies.transfer.measures import Measures
 from fourview.studies.transfer.results import Results, Row
 from fourview.studies.transfer.steps import NAMES
 from fourview.studies.transfer.study import CONTROLS, Study
 
-_METRICS = (
-    "AUC",
-    "average precision",
-    "balanced accuracy",
-    "sensitivity",
-    "specificity",
-    "Brier score",
-    "calibration error",
-    "in words",
-)
-_BEST = (
-    "The best of several rows is best by luck as well: choose by something else than this table, or measure the chosen "
-    "one on other patients."
-)
+_WHO = ("features", "classifier")
+_DECISIONS = ("AUC", "balanced accuracy", "sensitivity", "specificity", "in words")
+_PROBABILITIES = ("average precision", "Brier score", "calibration error", "sd of AUC over repeats")
+_BEST = "The largest of several rows is the largest by luck as well: "
+_CHOICE = f"what choosing among them is worth is the row “{CHOSEN}”."
+_NO_CHOICE = "choose by something else than this table, or measure the chosen one on other patients."
 
 
-def describe_study(study: Study, results: Results) -> Document:
-    """Results, the ladder of leaks where a published stage was asked for, controls, comparisons, what was chosen."""
+def describe_study(study: Study, results: Results, written: Written) -> Document:
+    """Results, the classifier that was written, the ladder of leaks where a published stage was asked for, controls,
+    comparisons, what was chosen.
+    """
     plan, labels = study.plan, study.labels
     sections = [_rigorous(study, results)]
     if plan.stage is not None:
         sections = [stage_section(results), *sections, ladder_section(results)]
-    sections += [_units(results), *([_controls(results)] if results.controls else [])]
+    sections += [
+        _units(results),
+        choice_section(study, results.choice, written),
+        *([_controls(results)] if results.controls else []),
+    ]
     sections += [*([_comparisons(results)] if results.comparisons else []), _chosen(results)]
     return Document(
         kind="transfer",
         title="Frozen features: " + ", ".join(study.sets),
-        headline=tuple(_name(row, row.measures["image"].auc) for row in results.rows[:4]),
+        headline=_headline(results),
         sections=tuple(sections),
         warnings=_warnings(study, results),
         methods=(_methods(study),),
@@ -69,45 +72,52 @@ def _warnings(study: Study, results: Results) -> tuple[str, ...]:
         if card.phantom_weights:
             found.append(f"{name}: its network saw nothing but phantoms.")
         if not card.trained:
-            found.append(f"{name}: its network is untrained; a null and no more.")
+            what = "its network is untrained" if card.weights else "its numbers were drawn"
+            found.append(f"{name}: {what}; a null and no more.")
     if len(results.rows) > 1:
-        found.append(_BEST)
+        found.append(_BEST + (_NO_CHOICE if results.choice is None else _CHOICE))
     return tuple(found)
 
 
 def _rigorous(study: Study, results: Results) -> Section:
-    rows = tuple((*_who(row), *_tell(row.measures["image"])) for row in results.rows)
     y = study.cases.y
     note = (
         f"{len(y)} images of {len(np.unique(study.cases.patients))} patients, {int(y.sum())} positive: "
         f"{study.labels.positive}. Decisions at the threshold that the inner folds chose. Intervals count patients, "
         "given the folds' classifiers; means over repeats."
     )
-    table = Table("rigorous", "Per image", ("features", "classifier", *_METRICS), rows, note)
-    return Section("rigorous", "Rigorous", (table,))
+    if results.choice is not None:
+        note += f" “{CHOSEN}”: see the section on the classifier for fourview screen."
+    return Section("rigorous", "Rigorous", _tabulate(results, "image", note=note))
 
 
 def _units(results: Results) -> Section:
-    rows = tuple(
-        (*_who(row), unit, *_tell(measures))
-        for row in results.rows
-        for unit, measures in row.measures.items()
-        if unit != "image"
+    breasts = _tabulate(results, "breast", note="A breast's score is the mean of its images'.")
+    patients = _tabulate(results, "patient", note="A patient's score is the largest of her breasts'.")
+    return Section("units", "Breasts and patients", (*breasts, *patients))
+
+
+def _tabulate(results: Results, unit: Unit, *, note: str) -> tuple[Table, Table]:
+    """Ranks and decisions, with the note; probabilities."""
+    own = [(who, measures[unit]) for who, measures in _all_rows(results)]
+    decisions = tuple(
+        (*who, m.auc, m.balanced_accuracy, m.sensitivity, m.specificity, m.says or None) for who, m in own
     )
-    note = "A breast's score is the mean of its images', a patient's the largest of her breasts'."
-    columns = ("features", "classifier", "unit", *_METRICS)
-    table = Table("units", "Per breast and per patient", columns, rows, note)
-    return Section("units", "Breasts and patients", (table,))
+    probabilities = tuple(
+        (*who, m.average_precision, m.brier, m.ece, None if np.isnan(m.spread) else round(m.spread, 3))
+        for who, m in own
+    )
+    return (
+        Table(f"rigorous_{unit}", f"Per {unit}", (*_WHO, *_DECISIONS), decisions, note),
+        Table(f"probabilities_{unit}", f"Per {unit}, probabilities", (*_WHO, *_PROBABILITIES), probabilities),
+    )
 
 
-def _who(row: Row) -> tuple[str, str]:
-    return row.features, NAMES[row.method.classifier]
-
-
-def _tell(m: Measures) -> tuple[Cell, ...]:
-    """In the order of _METRICS."""
-    numbers = m.auc, m.average_precision, m.balanced_accuracy, m.sensitivity, m.specificity, m.brier, m.ece
-    return (*numbers, m.says)
+def _all_rows(results: Results) -> list[tuple[tuple[str, str], Mapping[Unit, Measures]]]:
+    """(features, classifier) and measures: of the choice by inner folds first, of each row."""
+    rows = [((row.features, NAMES[row.method.classifier]), row.measures) for row in results.rows]
+    choice = results.choice
+    return rows if choice is None else [((CHOSEN, f"one of {len(choice.candidates)}"), choice.measures), *rows]
 
 
 def _controls(results: Results) -> Section:
@@ -123,8 +133,8 @@ def _controls(results: Results) -> Section:
 
 
 def _comparisons(results: Results) -> Section:
-    rows = tuple((e.name, e, "none" if e.p is None else e.p, holm) for e, holm in results.comparisons)
-    columns = ("AUC per image", "difference", "p", "p, Holm")
+    rows = tuple((e.name, e, None if np.isnan(holm) else round(holm, 3)) for e, holm in results.comparisons)
+    columns = ("AUC per image", "difference", "p, Holm")
     note = "Mean over the outer folds; corrected t test (Nadeau and Bengio 2003); Holm over the rows of this table."
     return Section("comparisons", "Comparisons", (Table("comparisons", "Differences", columns, rows, note),))
 
@@ -140,12 +150,13 @@ def _chosen(results: Results) -> Section:
         folds = sum(settings.values())
         unconverged = sum(repeat.unconverged for repeat in row.repeats)
         chosen += f" ({times} of {folds} folds)"
-        spread = row.measures["image"].spread
-        rows.append((row.features, str(row.method), counts, overlap, chosen, spread, unconverged))
-    columns = ("features", "classifier", "kept", "overlap", "chosen most often", "sd of AUC", "fits not converged")
+        rows.append(
+            (row.features, str(row.method), counts, None if overlap is None else round(overlap, 2), chosen, unconverged)
+        )
+    columns = ("features", "classifier", "kept", "overlap", "chosen most often", "fits not converged")
     note = (
         "Kept: fewest to most over folds. Overlap: features kept by both, of those kept by either, mean over pairs of "
-        "folds (1: the same features every time). sd of the AUC: over repeats."
+        "folds (1: the same features every time)."
     )
     return Section("chosen", "What the folds chose", (Table("chosen", "Settings", columns, tuple(rows), note),))
 
@@ -163,14 +174,24 @@ def _selection(row: Row) -> tuple[str, float | None]:
 def _methods(study: Study) -> str:
     plan = study.plan
     methods = "; ".join(str(method) for method in plan.methods)
+    choice = ""
+    if len(study.candidates) > 1:
+        choice = (
+            f" Among {len(study.candidates)} feature sets and classifiers the mean AUC of the inner folds chose one in "
+            "each outer fold, whose probabilities and decisions were measured, and by all images the one that was kept."
+        )
     return (
         f"Features were frozen. {plan.repeats} times {plan.folds}-fold cross-validation, stratified, all images of a "
         f"patient in one fold. Within the training folds: scaling, {methods}; settings by the mean AUC of {plan.inner} "
         "inner folds by patient, thresholds (largest sensitivity + specificity) and Platt's map from their "
         "out-of-fold scores. 95 % intervals keep patients together and are means over repeats; differences by the "
-        "corrected t test of repeated cross-validation (Nadeau and Bengio 2003) with Holm's correction."
+        f"corrected t test of repeated cross-validation (Nadeau and Bengio 2003) with Holm's correction.{choice}"
     )
 
 
-def _name(row: Row, estimate: Estimate) -> Estimate:
-    return replace(estimate, name=f"AUC, {row.features}, {NAMES[row.method.classifier]}")
+def _headline(results: Results) -> tuple[Estimate, ...]:
+    """The AUC of the choice, else of the first row, and of a few rows more."""
+    return tuple(
+        replace(measures["image"].auc, name=f"AUC, {features}, {classifier}")
+        for (features, classifier), measures in _all_rows(results)[:4]
+    )

@@ -1,0 +1,29 @@
+"""The benchmark of forecasts: run here small, and the stored result."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from benchmarks import transfer_forecast
+
+
+@pytest.mark.slow
+def test_a_forecast_of_half_of_the_patients_is_held_against_what_all_give() -> None:
+    row = transfer_forecast.do_run(("rising", 0))
+    assert row["low"] < row["all"] < row["high"]
+    assert "flat" in transfer_forecast.do_run(("nothing", 0))["refused"]
+
+
+def test_the_stored_result_passes() -> None:
+    stored = json.loads(transfer_forecast.STORED.read_text())
+    assert stored["passes"] is transfer_forecast.passes(stored) is True
+    assert len(stored["rows"]) == sum(transfer_forecast.RUNS.values())
+
+
+def test_intervals_that_are_too_narrow_do_not_pass() -> None:
+    stored = json.loads(transfer_forecast.STORED.read_text())
+    for row in stored["rows"]:
+        if "value" in row:
+            row["low"], row["high"] = row["value"] - 0.02, row["value"] + 0.02
+    assert not transfer_forecast.passes(stored)
