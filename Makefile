@@ -54,8 +54,7 @@ POPULATION = --data phantom:training --cache $(WEIGHTS)/data --jobs 2 $(DEVICES)
 TRAIN = OMP_NUM_THREADS=1 $(BIN)/fourview train
 weights: $(READY)
 	mkdir -p $(WEIGHTS)
-	$(TRAIN) patch phantom $(POPULATION) --out $(WEIGHTS)/patch-narrow --resume
-	$(TRAIN) patch phantom-wide $(POPULATION) --init $(WEIGHTS)/patch-narrow/weights --out $(WEIGHTS)/patch --storage fp16 --resume
+	$(TRAIN) patch phantom $(POPULATION) --out $(WEIGHTS)/patch --storage fp16 --resume
 	$(TRAIN) birads phantom $(POPULATION) --out $(WEIGHTS)/birads --resume
 	$(BIN)/fourview heatmaps $(WEIGHTS)/data/training-*-seed2000-* --weights $(WEIGHTS)/patch/weights --jobs 2
 	for seed in 0 1 2; do \

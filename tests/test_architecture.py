@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "networks": set(),
     "engine": {"exam", "memory"},
     "weights": {"calibration", "exam", "networks", "whole_files"},
-    "heatmap": {"exam", "engine", "window"},
+    "heatmap": {"exam", "engine", "weights", "window"},
     "draws": {"exam", "heatmap", "prepare", "weights", "window"},
     "heads": {"exam", "networks", "prepare"},
     "score": {"exam"},

@@ -151,7 +151,7 @@ def test_spreading_over_pixels_is_the_mean_of_the_patches_that_cover_each() -> N
     for (top, left), value in zip(grid.corners(), p, strict=True):
         total[top : top + SIDE, left : left + SIDE] += value
         count[top : top + SIDE, left : left + SIDE] += 1
-    np.testing.assert_allclose(spread_over_pixels(p, grid, (77, 64)), total / count, atol=1e-6)
+    np.testing.assert_allclose(spread_over_pixels(p, grid, (77, 64), spreading=None), total / count, atol=1e-6)
 
 
 def test_auto_is_openvino_on_a_cpu_and_readings_say_so() -> None:

@@ -13,12 +13,13 @@ import torch
 from fourview.crop import crop_breast
 from fourview.engine import choose_engine
 from fourview.exam import ExamError
-from fourview.heatmap import draw_grid, draw_steps, slide_patches, spread_over_pixels
+from fourview.heatmap import PatchGrid, draw_grid, draw_steps, slide_patches, spread_over_pixels
 from fourview.networks.densenet import DenseNet, pad_same
 from fourview.networks.exam import HEADS, WiredNetwork
 from fourview.networks.resnet22 import ResNet22
 from fourview.prepare import crop_for
 from fourview.screen import Screener
+from fourview.weights.card import Spreading
 from fourview.weights.convert import convert_file
 from fourview.weights.folder import Weights, load_weights
 from fourview.window import (
@@ -249,7 +250,7 @@ def test_a_crop_smaller_than_a_patch_is_refused() -> None:
 
 def test_a_heatmap_of_one_probability_is_that_probability_everywhere() -> None:
     grid = draw_grid((400, 333), side_px=64, stride_px=17, rng=random.Random(3))
-    heat = spread_over_pixels(np.full(len(grid), 0.25, np.float32), grid, (400, 333))
+    heat = spread_over_pixels(np.full(len(grid), 0.25, np.float32), grid, (400, 333), spreading=None)
     np.testing.assert_allclose(heat, 0.25, atol=1e-6)
 
 
@@ -263,7 +264,7 @@ def check_heatmaps(goldens: Goldens, patch: Weights, name: str, stride: int, eng
     [p] = slide_patches([crop.pixels], [grid], read)
     np.testing.assert_allclose(p, goldens.arrays[f"heatmap_prob/bykey/{name}/stride{stride}"], atol=1e-5)
     for column, finding in enumerate(("malignant", "benign")):
-        heat = spread_over_pixels(p[:, column], grid, crop.pixels.shape)
+        heat = spread_over_pixels(p[:, column], grid, crop.pixels.shape, spreading=None)
         assert float(heat.mean()) == pytest.approx(expected[finding]["mean"], abs=1e-5)
         in_file = heat[:, ::-1] if crop.frame.mirrored else heat
         recorded = goldens.arrays[f"heatmap_grid/bykey/{name}/stride{stride}/{finding}"]
@@ -286,3 +287,32 @@ def test_dense_heatmaps_are_upstreams(goldens, patch, name, engine) -> None:
 def test_the_state_dict_of_the_patch_network_has_torchvisions_names(shared: Path) -> None:
     keys = json.loads((shared / "goldens/upstream_state_dict_keys.json").read_text())["patch_densenet121"]
     assert {k: tuple(s) for k, s in keys} == {k: tuple(t.shape) for k, t in DenseNet().state_dict().items()}
+
+
+def test_patches_beyond_the_border_can_count_as_healthy() -> None:
+    grid = PatchGrid((0, 10, 20, 30), (0, 10, 20), side_px=20)
+    p = np.full(len(grid), 0.8, np.float32)
+    healthy = Spreading(beyond_border="healthy")
+    heat = spread_over_pixels(p, grid, (50, 40), spreading=healthy)
+    assert heat[25, 20] == pytest.approx(0.8)
+    assert heat[0, 20] == pytest.approx(0.4)  # one of the two rows of patches that a middle pixel has
+    assert heat[49, 39] == pytest.approx(0.2)
+    single = PatchGrid((0,), (0,), side_px=20)
+    assert (
+        spread_over_pixels(np.array([0.8], np.float32), single, (20, 20), spreading=healthy) == np.float32(0.8)
+    ).all()
+
+
+def test_a_smoothed_map_has_its_peak_where_the_patches_agree_and_the_same_mean() -> None:
+    grid = PatchGrid(tuple(range(0, 101, 10)), tuple(range(0, 101, 10)), side_px=40)
+    p = np.zeros((11, 11), np.float32)  # columns of patches, then rows
+    p[4:7, 2:5] = 1  # patches that start at columns 40..60 and rows 20..40: they share the pixels 60..80, 40..60
+    plain, smooth = (
+        spread_over_pixels(p.ravel(), grid, (140, 140), spreading=spreading)
+        for spreading in (None, Spreading(smooth_px=6))
+    )
+    row, col = np.unravel_index(smooth.argmax(), smooth.shape)
+    assert abs(row - 49.5) <= 1
+    assert abs(col - 69.5) <= 1
+    assert smooth.mean() == pytest.approx(plain.mean(), rel=1e-3)
+    assert smooth.max() < plain.max()

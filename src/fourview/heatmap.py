@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fourview.engine import PatchJob, ReadPatches
 from fourview.exam import ExamError
+from fourview.weights.card import Spreading
 from fourview.window import standardise_whole
 
 
@@ -115,10 +117,13 @@ def find_empty(pixels: NDArray[Any], grid: PatchGrid) -> NDArray[np.bool_]:
     return empty.ravel(order="F")  # column by column, as the corners
 
 
-def spread_over_pixels(p: NDArray[np.float32], grid: PatchGrid, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """(rows, cols) float32: at each pixel the mean of the patches that cover it.
+def spread_over_pixels(
+    p: NDArray[np.float32], grid: PatchGrid, shape: tuple[int, int], *, spreading: Spreading | None
+) -> NDArray[np.float32]:
+    """(rows, cols) float32: at each pixel the mean of the patches that cover it, or as `spreading` says.
 
-    p  one probability per patch, in the grid's order
+    p          one probability per patch, in the grid's order
+    spreading  of the card of the patch network
 
     The grid is a product of rows and columns, so sums run down each column of patches first.
     """
@@ -130,14 +135,22 @@ def spread_over_pixels(p: NDArray[np.float32], grid: PatchGrid, shape: tuple[int
     total = np.zeros(shape, np.float32)
     for number, left in enumerate(grid.cols):
         total[:, left : left + side] += down[number, :, None].astype(np.float32)
-    total /= _covering(grid.rows, side, shape[0])[:, None]
-    total /= _covering(grid.cols, side, shape[1])
+    spreading = spreading or Spreading()
+    least = {"ignored": 0.0, "healthy": 1.0}[spreading.beyond_border]
+    total /= _covering(grid.rows, side, shape[0], least=least)[:, None]
+    total /= _covering(grid.cols, side, shape[1], least=least)
+    if spreading.smooth_px:
+        total = np.asarray(
+            cv2.GaussianBlur(total, (0, 0), spreading.smooth_px, borderType=cv2.BORDER_REPLICATE), np.float32
+        )
     return total
 
 
-def _covering(starts: Sequence[int], side: int, length: int) -> NDArray[np.float32]:
-    """How many patches cover each position along one axis."""
+def _covering(starts: Sequence[int], side: int, length: int, *, least: float) -> NDArray[np.float32]:
+    """How many patches cover each position along one axis; at least this share of what covers one in the middle."""
     steps = np.zeros(length + 1, np.int64)
     np.add.at(steps, np.array(starts), 1)
     np.add.at(steps, np.array(starts) + side, -1)
-    return np.cumsum(steps[:-1]).astype(np.float32)
+    covering = np.cumsum(steps[:-1]).astype(np.float32)
+    usual = side * (len(starts) - 1) / (starts[-1] - starts[0]) if len(starts) > 1 else 1.0
+    return np.maximum(covering, np.float32(least * usual))

@@ -42,7 +42,7 @@ from fourview.heatmap import PatchGrid, find_empty, slide_patches, spread_over_p
 from fourview.networks.exam import WiredNetwork
 from fourview.prepare import Prepared, PreparedExam, mark_images, prepare_exam
 from fourview.score import mean_score
-from fourview.weights.card import Card
+from fourview.weights.card import Card, PatchNetwork
 from fourview.weights.ensemble import resolve_members
 from fourview.weights.folder import Weights, load_weights
 from fourview.window import Placement, cut_input
@@ -284,8 +284,7 @@ class Screener:
                 crops = [image.crop.pixels for image in images]
                 p = slide_patches(crops, grids, member.patches, std_floor=card.geometry.std_floor)
                 self._engine.release()
-                classes = card.patch.classes
-                made[key] = [_PatchAnswers(g, c, classes, a) for g, c, a in zip(grids, crops, p, strict=True)]
+                made[key] = [_PatchAnswers(g, c, card.patch, a) for g, c, a in zip(grids, crops, p, strict=True)]
         return made
 
     def _score_patches(
@@ -464,11 +463,12 @@ class _PatchAnswers:
 
     grid: PatchGrid
     crop: NDArray[Any]
-    classes: tuple[str, ...]
+    network: PatchNetwork
     p: Array  # (patches, classes)
 
     def __call__(self, finding: Finding) -> Array:
-        return spread_over_pixels(self.p[:, self.classes.index(finding)], self.grid, self.crop.shape)
+        of, spreading = self.network.classes.index(finding), self.network.spreading
+        return spread_over_pixels(self.p[:, of], self.grid, self.crop.shape, spreading=spreading)
 
     def mean_highest(self, finding: Finding, count: int) -> float:
         """The mean of the highest probabilities of a finding among patches with breast, or of all if there are fewer.
@@ -476,7 +476,7 @@ class _PatchAnswers:
         One patch's answer would be the most extreme of hundreds; `count` of them must agree, wherever they lie.
         """
         breast = ~find_empty(self.crop, self.grid)
-        p = np.sort(self.p[breast, self.classes.index(finding)])
+        p = np.sort(self.p[breast, self.network.classes.index(finding)])
         return float(p[-count:].mean(dtype=np.float64))
 
 

@@ -62,7 +62,7 @@ def test_they_are_those_that_a_screening_makes_with_the_same_seed(
             grid = PatchGrid(answers.rows, answers.cols, answers.side_px)
             for finding in FINDINGS:
                 p = answers.p[:, answers.classes.index(finding)]
-                crop = spread_over_pixels(p, grid, answers.shape)
+                crop = spread_over_pixels(p, grid, answers.shape, spreading=None)
                 upright = crop[:, ::-1] if image.frame.mirrored else crop
                 np.testing.assert_array_equal(upright, image.heatmap.inside[finding])
                 assert np.ptp(upright) > 0.01

@@ -186,6 +186,16 @@ def test_of_other_classes_the_rows_of_the_same_name_are_taken() -> None:
     assert said[-1] == "classes taken: malignant, benign; new: outside, negative"
 
 
+def test_words_of_lesions_are_new_beside_the_classes_that_are_taken() -> None:
+    source, target = patch_weights(CLASSES), build_patch(SMALL_PATCH, more=5)
+    draw_initial(target, 1)
+    drawn = target.classifier.weight.clone()
+    said = start_from(target, source, classes=CLASSES)
+    assert torch.equal(target.classifier.weight[:4], source.patch.classifier.weight)
+    assert torch.equal(target.classifier.weight[4:], drawn[4:])
+    assert said == ("all of the patch network of source", "new: 5 words of lesions")
+
+
 def test_birads_networks_have_the_column_names_of_exam_networks() -> None:
     exam, birads = (kind("view-wise", channels_in=1, width=1) for kind in (WiredNetwork, BiradsNetwork))
     assert exam.columns.state_dict().keys() == birads.columns.state_dict().keys()

@@ -47,6 +47,11 @@ def test_images_with_outlined_lesions_give_patches_on_and_beside_them() -> None:
     assert found == ImageUse({"a": "malignant", "b": "benign"}, outside=True, negative=False)
 
 
+def test_a_lesion_keeps_the_words_of_all_its_outlines() -> None:
+    found = use(row(lesion(shape="oval"), lesion(margin="spiculated"), lesion("b", mask=None, shape="round")))
+    assert found.words == {"a": {"shape": "oval", "margin": "spiculated"}}
+
+
 def test_without_knowing_where_a_lesion_is_nothing_is_cut_beside_others() -> None:
     found = use(row(lesion(), lesion("b", mask=None), malignant=True))
     assert found == ImageUse({"a": "malignant"}, outside=False, negative=False)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from fourview.exam import SetupError
 from fourview.store.splits import make_split
 from fourview.train.data import TrainingData, open_data
 from fourview.train.patch_stage import INPUT, PatchStage
-from fourview.train.recipe import CLASSES, Recipe
+from fourview.train.recipe import CLASSES, Recipe, load_recipe
 from fourview.train.stage import VALIDATION, Key, collate
 from tests.train.planted_set import Planted, make_store, on_planted
 
@@ -160,3 +162,65 @@ def test_the_stage_can_be_learned(tmp_path: Path, patch_recipe: Recipe) -> None:
     answers = stage.answer(network.eval(), batch).detach().numpy()
     judged = stage.judge(batch.names, answers, batch.targets.numpy())
     assert judged.score > 0.9, judged.metrics
+
+
+WORDS = 'patches.words={ descriptors = ["shape", "calc_type"], weight = 0.5 }'
+
+
+@pytest.fixture(scope="module")
+def wordy(patch_recipe: Recipe, open_phantoms: Callable[[Recipe], TrainingData]) -> PatchStage:
+    recipe = patch_recipe.with_values([WORDS, 'patches.distractors="benign"'])
+    return PatchStage.open(recipe, open_phantoms(recipe))
+
+
+def test_a_patch_on_a_lesion_has_its_words_as_targets_and_another_has_none(wordy: PatchStage) -> None:
+    table = {row["image"]: row for row in wordy._data.table.to_dicts()}
+    known = wordy._words
+    assert all(list(words) == sorted(set(words)) for words in known.values())
+    seen = 0
+    for key in wordy.epoch(0):
+        sample = wordy.load(key)
+        codes = dict(zip(known, sample.targets[1:], strict=True))
+        said = {name: {known[name][code]} if code >= 0 else set() for name, code in codes.items()}
+        there = _said([table[sample.name]], pathology=key.kind)
+        assert all(said[name] <= set(there[name]) for name in known), (key, said, there)
+        seen += sum(map(len, said.values()))
+        if key.kind in ("outside", "negative"):
+            assert not any(said.values())
+    assert seen > 10
+
+
+def _said(rows: Iterable[Mapping[str, Any]], *, pathology: str = "") -> dict[str, list[str | None]]:
+    lesions = [lesion for row in rows for lesion in row["lesions"] if pathology in ("", lesion["pathology"])]
+    words = [json.loads(lesion["descriptors"]) for lesion in lesions if lesion["mask"] is not None]
+    return {name: [found.get(name) for found in words] for name in ("shape", "calc_type")}
+
+
+def test_words_add_their_share_to_the_loss_and_nothing_to_the_answer(wordy: PatchStage, stage: PatchStage) -> None:
+    batch = collate([wordy.load(key) for key in wordy.epoch(0)])
+    network = wordy.network.eval()
+    with torch.no_grad():
+        answers = network(batch.inputs[INPUT])
+        parts = torch.split(answers, [4, *map(len, wordy._words.values())], dim=1)
+        expected = torch.nn.functional.cross_entropy(parts[0], batch.targets[:, 0]).item()
+        for part, codes in zip(parts[1:], batch.targets.T[1:], strict=True):
+            logs = torch.log_softmax(part, dim=1)
+            expected -= 0.5 * sum(logs[i, code].item() for i, code in enumerate(codes) if code >= 0) / len(codes)
+        assert wordy.loss(network, batch).item() == pytest.approx(expected, rel=1e-5)
+        assert torch.equal(wordy.answer(network, batch), torch.softmax(parts[0], dim=1))
+    kept, plain = wordy.kept(network.state_dict()), stage.network.state_dict()
+    assert {name: tensor.shape for name, tensor in kept.items()} == {n: tensor.shape for n, tensor in plain.items()}
+
+
+def test_words_that_the_lesions_do_not_have_are_named(
+    patch_recipe: Recipe, open_phantoms: Callable[[Recipe], TrainingData]
+) -> None:
+    recipe = patch_recipe.with_values(['patches.words={ descriptors = ["colour"], weight = 1.0 }'])
+    with pytest.raises(SetupError, match="colour: none; need two or more"):
+        PatchStage.open(recipe, open_phantoms(recipe))
+
+
+def test_a_recipe_without_words_keeps_the_hash_that_it_had(patch_recipe: Recipe) -> None:
+    assert patch_recipe.with_values([WORDS]).hash != patch_recipe.hash
+    paper = load_recipe("paper", stage="patch").hash
+    assert paper == "169dbcee50999de6581fb289a13596245eeef75a2d560fd6cc4d8007a207ecb5"

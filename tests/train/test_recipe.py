@@ -88,7 +88,7 @@ def test_a_recipe_of_another_stage_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_recipe_that_is_not_there_is_an_error_that_names_the_built_in_ones(tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match="need paper, small, phantom, phantom-wide, film or a TOML file"):
+    with pytest.raises(SetupError, match="need paper, small, phantom, film or a TOML file"):
         load_recipe(tmp_path / "none.toml", stage="patch")
 
 

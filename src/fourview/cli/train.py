@@ -31,8 +31,8 @@ def _stage_command(stage: StageName) -> Callable[..., None]:
         recipe: Annotated[
             str,
             typer.Argument(
-                metavar="paper|small|phantom|phantom-wide|film|TOML",
-                help="What decides the run (phantom-wide, film: patch).",
+                metavar="paper|small|phantom|film|TOML",
+                help="What decides the run (film: patch).",
             ),
         ],
         *,

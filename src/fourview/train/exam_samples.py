@@ -22,7 +22,7 @@ from fourview.train.exam_cases import ExamCase
 from fourview.train.kept import Kept
 from fourview.train.recipe import Recipe
 from fourview.train.stage import VALIDATION, Key, open_stream
-from fourview.weights.card import Card
+from fourview.weights.card import Card, Spreading
 from fourview.window import JitterNoise, cut_input, draw_jitter, place_window
 
 SAMPLE = 22  # what the random stream of a sample is for, see stage.open_stream
@@ -50,7 +50,7 @@ class ExamSamples:
 
     rows      image -> what its row of the manifest says
     card      of the network: geometry and input
-    heatmaps  None: the network reads images only
+    heatmaps  None: the network reads images only;  spreading: how they become maps
     """
 
     recipe: Recipe
@@ -58,6 +58,7 @@ class ExamSamples:
     rows: Mapping[str, Mapping[str, Any]]
     card: Card
     heatmaps: StoredHeatmaps | None
+    spreading: Spreading | None
     kept: Kept[_Seen] = field(repr=False)
 
     def read(self, case: ExamCase, key: Key) -> dict[str, Array]:
@@ -93,7 +94,7 @@ class ExamSamples:
             noise=noise,
             jitter=draw_jitter(rng, noise),
         )
-        planes = [seen.pixels.astype(np.float32), *_spread_maps(seen.answers)]
+        planes = [seen.pixels.astype(np.float32), *_spread_maps(seen.answers, self.spreading)]
         return cut_input(planes, placement, geometry.window_px(angle), std_floor=geometry.std_floor)
 
     def _see(self, image: str) -> _Seen:
@@ -124,7 +125,7 @@ def open_samples(
     small = replace(store, manifest=store.manifest.clear())  # worker processes get no table of a million rows
     kept: Kept[_Seen] = Kept(recipe.loop.kept_mb * 10**6)
     if patch is None:
-        return ExamSamples(recipe, small, rows, card, None, kept), {}
+        return ExamSamples(recipe, small, rows, card, None, None, kept), {}
     if patch.cropping != card.cropping:
         found = {name: value for name, value in patch.cropping.items() if card.cropping[name] != value}
         raise SetupError(
@@ -139,15 +140,18 @@ def open_samples(
             f"{store.path}: found {untried} of {len(cases)} exams without heatmaps of {patch.name} "
             f"({patch.patch_hash}); need all: fourview heatmaps STORE --weights {patch.name}"
         )
-    return ExamSamples(recipe, small, rows, card, heatmaps, kept), {exam: why for exam, why in problems.items() if why}
+    spreading = None if patch.patch is None else patch.patch.spreading
+    return ExamSamples(recipe, small, rows, card, heatmaps, spreading, kept), {
+        exam: why for exam, why in problems.items() if why
+    }
 
 
-def _spread_maps(answers: PatchAnswers | None) -> list[Array]:
+def _spread_maps(answers: PatchAnswers | None, spreading: Spreading | None) -> list[Array]:
     if answers is None:
         return []
     grid = PatchGrid(answers.rows, answers.cols, answers.side_px)
     places = [answers.classes.index(finding) for finding in CHANNELS]
-    return [spread_over_pixels(answers.p[:, place], grid, answers.shape) for place in places]
+    return [spread_over_pixels(answers.p[:, place], grid, answers.shape, spreading=spreading) for place in places]
 
 
 def add_noise(window: Array, deviation: np.float32, rng: np.random.Generator) -> Array:

@@ -5,7 +5,7 @@ BI-RADS pretraining is for the columns alone, which go on. Method: Wu et al. 201
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +68,10 @@ class ExamStage:
     def judge(self, names: Sequence[str], answers: NDArray[np.float32], targets: NDArray[np.int64]) -> Judgement:
         judge = judge_birads if self.recipe.stage == "birads" else judge_findings
         return judge(names, self.data.women(names), answers, targets)
+
+    def kept(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """All of them."""
+        return tensors
 
     def card(self, *, name: str, judgement: Judgement | None, data: str) -> Card:
         return self.data.name_card(name, data=data)

@@ -58,7 +58,7 @@ def _start_patch(network: DenseNet, weights: Weights, classes: tuple[str, ...]) 
     if source is None or card is None:
         raise SetupError(f"{name}: found no patch network, need one to start a patch network from")
     tensors, own = dict(source.state_dict()), network.state_dict()
-    if not classes or card.classes == classes:
+    if not classes or (card.classes == classes and len(own["classifier.bias"]) == len(classes)):
         _fill(network, tensors, name=name)
         return (f"all of the patch network of {name}",)
     both = [label for label in classes if label in card.classes]
@@ -69,6 +69,11 @@ def _start_patch(network: DenseNet, weights: Weights, classes: tuple[str, ...]) 
         tensors[part] = rows
     _fill(network, tensors, name=name)
     new = [label for label in classes if label not in card.classes]
+    if card.classes == classes:
+        return (
+            f"all of the patch network of {name}",
+            f"new: {len(own['classifier.bias']) - len(classes)} words of lesions",
+        )
     taken = f"all of the patch network of {name} but the classes {', '.join(card.classes)}"
     return taken, f"classes taken: {', '.join(both) or 'none'}; new: {', '.join(new) or 'none'}"
 

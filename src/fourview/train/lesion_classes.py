@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fourview.exam import FINDINGS, Finding
@@ -25,11 +25,13 @@ class ImageUse:
 
     roles     lesion -> its class, of those with an outline that matter; two outlines of one lesion are one
     outside   patches beside its lesions; negative: patches anywhere that touches no lesion
+    words     lesion -> descriptor -> the set's own word, of the same lesions
     """
 
     roles: Mapping[str, Role]
     outside: bool
     negative: bool
+    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def use_images(rows: Iterable[Row], *, distractors: Distractors) -> list[ImageUse]:
@@ -58,6 +60,7 @@ def role_of(lesion: Mapping[str, Any], *, distractors: Distractors) -> Role | No
 
 def _use_image(row: Row, *, biopsied: bool, distractors: Distractors) -> ImageUse:
     roles: dict[str, Role] = {}
+    said: dict[str, dict[str, str]] = {}
     own = unplaced = False
     for lesion in row["lesions"]:
         role = role_of(lesion, distractors=distractors)
@@ -67,11 +70,14 @@ def _use_image(row: Row, *, biopsied: bool, distractors: Distractors) -> ImageUs
             unplaced |= role is not None and words.get("visible") != "no"
         elif role is not None:
             roles[lesion["lesion"]] = _stronger(role, roles.get(lesion["lesion"]))
+            if words:
+                said.setdefault(lesion["lesion"], {}).update(words)
     found = any(role in FINDINGS for role in roles.values())
     return ImageUse(
         roles,
         outside=found and not unplaced,
         negative=not own and not unplaced and _is_negative(row, biopsied=biopsied),
+        words=said,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,18 +25,22 @@ WHOLE = -1  # a case without a lesion of its own: anywhere in the image
 
 @dataclass(frozen=True, eq=False)
 class LesionRegion:
-    """One lesion: `inside` fills `box`, working crop frame. Kept as bits, because an index holds thousands."""
+    """One lesion: `inside` fills `box`, working crop frame. Kept as bits, because an index holds thousands.
+
+    words  descriptor -> the set's own word, of those that are learned
+    """
 
     role: Role
     box: Box
     bits: bytes
+    words: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of_mask(cls, role: Role, mask: NDArray[np.bool_]) -> LesionRegion:
+    def of_mask(cls, role: Role, mask: NDArray[np.bool_], words: Mapping[str, str]) -> LesionRegion:
         """The region of a mask of the whole working crop, which holds at least one pixel."""
         rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         box = Box(int(rows[0]), int(rows[-1]) + 1, int(cols[0]), int(cols[-1]) + 1)
-        return cls(role, box, np.packbits(mask[box.slices]).tobytes())
+        return cls(role, box, np.packbits(mask[box.slices]).tobytes(), words)
 
     @property
     def inside(self) -> NDArray[np.bool_]:
@@ -80,13 +84,18 @@ class _Measure:
     """The work: (store of this image, its row, roles of its lesions) -> PatchImage. Sent with each item."""
 
     card: Card
+    descriptors: tuple[str, ...]
 
     def __call__(self, item: tuple[Store, Mapping[str, Any], ImageUse]) -> PatchImage:
         store, row, use = item
         crop = read_crop(store, row, self.card).crop
         masks = read_masks(store, row, crop.frame) if use.roles else {}
         mean, deviation = measure_pixels(crop.pixels)
-        regions = (LesionRegion.of_mask(use.roles[name], mask) for name, mask in masks.items() if name in use.roles)
+        regions = (
+            LesionRegion.of_mask(use.roles[name], mask, self._learned(use.words.get(name, {})))
+            for name, mask in masks.items()
+            if name in use.roles
+        )
         return PatchImage(
             row["image"],
             View(row["view"]),
@@ -96,6 +105,9 @@ class _Measure:
             max(deviation, self.card.geometry.std_floor),
             tuple(regions),
         )
+
+    def _learned(self, words: Mapping[str, str]) -> dict[str, str]:
+        return {name: words[name] for name in self.descriptors if name in words}
 
 
 def index_part(
@@ -124,9 +136,10 @@ def index_part(
         for row, use in zip(rows, use_images(rows, distractors=sampling.distractors), strict=True)
         if use.roles or use.negative
     ]
+    descriptors = () if sampling.words is None else sampling.words.descriptors
     items = ((store.only(row["image"]), row, use) for row, use in used)
     images = []
-    with closing(spread(_Measure(card), items, jobs=jobs)) as measured:
+    with closing(spread(_Measure(card, descriptors), items, jobs=jobs)) as measured:
         for image in measured:
             images.append(image)
             on_image(len(images), len(used))

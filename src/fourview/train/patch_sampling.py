@@ -40,11 +40,15 @@ class PatchSource:
 
 @dataclass(frozen=True, eq=False)
 class DrawnPatch:
-    """One patch: (side, side) float32 of the image standardised as a whole. cut: where it is, working crop frame."""
+    """One patch: (side, side) float32 of the image standardised as a whole. cut: where it is, working crop frame.
+
+    words  of the lesion that it was laid on, see LesionRegion
+    """
 
     image: str
     cut: PatchCut
     pixels: NDArray[np.float32]
+    words: Mapping[str, str]
 
 
 def plan_epoch(
@@ -117,7 +121,7 @@ def _try_case(
             pixels = (grey - image.mean) / image.deviation
         else:
             pixels = change_grey(grey, sampling.grey, mean=image.mean, deviation=image.deviation, rng=rng)
-        return DrawnPatch(image.image, cut, pixels.astype(np.float32))
+        return DrawnPatch(image.image, cut, pixels.astype(np.float32), {} if lesion is None else lesion.words)
     return None
 
 

@@ -22,6 +22,7 @@ from fourview.train.data import OnStep, TrainingData
 from fourview.train.initialise import draw_initial
 from fourview.train.patch_index import index_part
 from fourview.train.patch_sampling import PatchSource, draw_patch, plan_epoch
+from fourview.train.patch_words import Words, code_of, find_words, words_loss
 from fourview.train.recipe import CLASSES, Recipe
 from fourview.train.stage import VALIDATION, Batch, Judgement, Key, Sample, open_stream
 from fourview.weights.card import Card, Metric, Training
@@ -36,13 +37,22 @@ class PatchStage:
     """What the training loop asks of the patch stage (train.stage.Stage)."""
 
     def __init__(
-        self, recipe: Recipe, data: TrainingData, *, network: nn.Module, sources: Mapping[str, PatchSource]
+        self,
+        recipe: Recipe,
+        data: TrainingData,
+        *,
+        network: nn.Module,
+        sources: Mapping[str, PatchSource],
+        words: Words,
     ) -> None:
-        """See `open`. sources: of the parts "train" and, if it is judged, "validation"; alike but for grey"""
+        """See `open`. sources: of the parts "train" and, if it is judged, "validation"; alike but for grey;
+        words: that are learned, see find_words
+        """
         self.recipe = recipe
         self.network = network
         self._data = data
         self._sources = sources
+        self._words = words
         self.notes: tuple[str, ...] = ()
         self._sampling = sources["train"].sampling
 
@@ -74,9 +84,10 @@ class PatchStage:
             pixels = CropPixels(data.store, spacing_mm=card.input.spacing_mm, whole=whole, most_bytes=most)
             drawn = sampling if part == "train" else sampling.model_copy(update={"grey": None})
             sources[part] = PatchSource(pool, drawn, patch.side_px, pixels)
-        network = build_patch(patch)
+        words = find_words(sources["train"].pool, sampling.words)
+        network = build_patch(patch, more=sum(map(len, words.values())))
         draw_initial(network, recipe.seed)
-        return cls(recipe, data, network=network, sources=sources)
+        return cls(recipe, data, network=network, sources=sources, words=words)
 
     def epoch(self, number: int) -> Sequence[Key]:
         """The patches of an epoch: exactly the recipe's mix, in random order."""
@@ -93,15 +104,31 @@ class PatchStage:
         source = self._sources["validation" if key.epoch == VALIDATION else "train"]
         rng = open_stream(self.recipe.seed, _PATCH, key.epoch, key.place)
         patch = draw_patch(source, key.kind, case=key.case, rng=rng)
-        return Sample(patch.image, {INPUT: patch.pixels[None]}, np.array([CLASSES.index(key.kind)], np.int64))
+        said = [code_of(patch.words.get(name), of=known) for name, known in self._words.items()]
+        return Sample(patch.image, {INPUT: patch.pixels[None]}, np.array([CLASSES.index(key.kind), *said], np.int64))
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """The mean cross-entropy of the four classes."""
-        return F.cross_entropy(network(batch.inputs[INPUT]), batch.targets[:, 0])
+        """The mean cross-entropy of the four classes; with words, more, as patches.words says."""
+        answers = network(batch.inputs[INPUT])
+        loss = F.cross_entropy(answers[:, : len(CLASSES)], batch.targets[:, 0])
+        return (
+            loss
+            if self._sampling.words is None
+            else loss
+            + self._sampling.words.weight
+            * words_loss(answers[:, len(CLASSES) :], batch.targets[:, 1:], words=self._words)
+        )
 
     def answer(self, network: nn.Module, batch: Batch) -> Tensor:
         """(patches, 4) float32: the probability of each class, in the order of recipe.CLASSES."""
-        return torch.softmax(network(batch.inputs[INPUT]).float(), dim=1)
+        return torch.softmax(network(batch.inputs[INPUT])[:, : len(CLASSES)].float(), dim=1)
+
+    def kept(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Without the rows of words."""
+        return {
+            name: tensor[: len(CLASSES)] if name.startswith("classifier.") else tensor
+            for name, tensor in tensors.items()
+        }
 
     def judge(self, names: Sequence[str], answers: NDArray[np.float32], targets: NDArray[np.int64]) -> Judgement:
         """AUC of each class against the others, and the confusion in counts ("malignant_as_benign": 3).

@@ -27,9 +27,15 @@ Stage = Literal["patch", "birads", "exam"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 BUILT_IN = ("paper", "small", "phantom")  # of every stage
 Kind = TypeVar("Kind", bound=Section)
-OF_PATCHES = ("phantom-wide", "film")  # of the patch stage alone
+OF_PATCHES = ("film",)  # of the patch stage alone
 CLASSES = ("malignant", "benign", "outside", "negative")  # of our patch networks, in this order
-_LATER = (("patch", "score_patches"), ("input", "film"), ("patches", "grey"))
+_LATER = (
+    ("patch", "score_patches"),
+    ("patch", "spreading"),
+    ("input", "film"),
+    ("patches", "grey"),
+    ("patches", "words"),
+)
 _NOT_COMPARED = ("name", "reasons", "phantoms", "seed")
 
 

@@ -116,8 +116,23 @@ class GreyNoise(Section):
     brightness: Annotated[float, Field(ge=0)] = 0.0
 
 
+class LearnedWords(Section):
+    """What a patch network learns of a lesion beside its class: to say its descriptors, such as shape and margin.
+
+    A part of the network's answer that is dropped when it is trained; what it made the network see stays. Words that
+    most radiologists' reports have, and that decide how suspicious a lesion is. Method: Kisilev et al. 2016, who learn
+    descriptors of lesions together with where they are.
+
+    descriptors  their names in the set's manifest; the words of each are those of the lesions that are learned
+    weight       of the mean over all patches of the sum of their cross-entropies, beside that of the classes
+    """
+
+    descriptors: Annotated[tuple[str, ...], Field(min_length=1)]
+    weight: Positive
+
+
 class PatchSampling(Section):
-    """Which patches make an epoch. Method: Wu et al. 2019.
+    """Which patches make an epoch, and what is learned of them. Method: Wu et al. 2019.
 
     per_epoch         patches of an epoch
     per_visit         of them, those that one visit of a lesion or image gives; 512 visits are shuffled together. 1:
@@ -134,6 +149,7 @@ class PatchSampling(Section):
     distractors       lesions that were never biopsied (phantoms): "benign", "ignored": no patch touches them, or
                       "negative": as if they were tissue
     grey              random changes of the grey scale while training; None: none, as published
+    words             descriptors that are learned beside the classes; None: none, as published
     validation        patches that each validation reads, the same every time. 0: nothing is judged, the split needs no
                       part for it, all epochs are trained and the last one is kept
     """
@@ -149,6 +165,7 @@ class PatchSampling(Section):
     dark_patches: Share = 0.1
     distractors: Literal["benign", "ignored", "negative"] = "ignored"
     grey: GreyNoise | None = None
+    words: LearnedWords | None = None
     validation: Annotated[int, Field(ge=0)]
 
     @model_validator(mode="after")

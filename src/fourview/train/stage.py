@@ -43,7 +43,8 @@ class Sample:
 
     name     exam or image that it is of, for reports of errors
     inputs   "patch": (1, side, side); exam stages: view -> (channels, rows, cols); float32, NaN in none
-    targets  UNKNOWN: not known; patch: (1,) class; exam: (4,) 0 or 1, in the order of networks.exam.BOTH_SIDES;
+    targets  UNKNOWN: not known; patch: (1 + descriptors,) class, and codes of words;
+             exam: (4,) 0 or 1, in the order of networks.exam.BOTH_SIDES;
              birads: (2,) class 0, 1, 2 of the left and the right breast
     """
 
@@ -140,6 +141,10 @@ class WeightsStage(Stage, Protocol):
 
     @property
     def recipe(self) -> Recipe: ...
+    def kept(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """What of the network's state goes into the weights folder."""
+        ...
+
     def card(self, *, name: str, judgement: Judgement | None, data: str) -> Card:
         """Of the weights folder that this stage makes."""
         ...

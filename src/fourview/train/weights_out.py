@@ -117,7 +117,7 @@ def _place(
 ) -> dict[str, Mapping[str, Tensor]]:
     """Which file takes which tensors. A network that reads heatmaps brings its patch network along."""
     name = stage.recipe.stage
-    placed: dict[str, Mapping[str, Tensor]] = {name: tensors}
+    placed: dict[str, Mapping[str, Tensor]] = {name: stage.kept(tensors)}
     sources = [starts.get(role) for role in ("patch", "init")]  # as open_stage takes them
     patch = next((source.patch for source in sources if source is not None and source.patch is not None), None)
     if name != "patch" and card.patch is not None and patch is not None:

@@ -40,9 +40,26 @@ class ExamNetwork(Section):
     ] = ("left_benign", "right_benign", "left_malignant", "right_malignant")
 
 
+class Spreading(Section):
+    """How the answers of patches become a map, where it is not as published.
+
+    As published, a pixel has the mean of the patches that cover it. Near the border of a crop few do, in its corner a
+    single one: means vary more there, and the largest value of a whole map lies there more often than it should.
+
+    beyond_border  patches that would lie over the border: "ignored", as published, or "healthy": they count as 0 for
+                   both findings, so that a pixel is divided by as many patches as lie over one in the middle
+    smooth_px      standard deviation of a Gaussian that the map is smoothed with: it takes away the steps between
+                   patches, not the border. 0: none, as published
+    """
+
+    beyond_border: Literal["ignored", "healthy"] = "ignored"
+    smooth_px: float = Field(0.0, ge=0)
+
+
 class PatchNetwork(Section):
     """The patch network and how it slides.
 
+    spreading      of its answers over the pixels of a map; None: as published
     score_patches  read alone, without an exam network: an image's score for a finding is the mean of this many highest
                    probabilities among its patches. None: as many as lie over any one spot, (side_px / stride_px)
                    squared, so that a single patch does not decide, and a finding no larger than a patch can
@@ -56,6 +73,7 @@ class PatchNetwork(Section):
     side_px: int = Field(256, ge=8)
     stride_px: int = Field(70, ge=1)
     score_patches: int | None = Field(None, ge=1)
+    spreading: Spreading | None = None
 
     @property
     def patches_in_score(self) -> int:
@@ -226,19 +244,20 @@ class Card(Section):
             del content["exam"]["blocks"]
         if not self.input.film:
             del content["input"]["film"]
-        if self.patch is not None and self.patch.score_patches is None:
-            del content["patch"]["score_patches"]
+        for later in ("score_patches", "spreading"):
+            if self.patch is not None and content["patch"][later] is None:
+                del content["patch"][later]
         return hash_content(content)
 
     @property
     def patch_hash(self) -> str:
-        """16 hex digits over everything that changes a heatmap: the patch network, and how images are cropped for it.
+        """16 hex digits over everything that changes a patch's answer: the network, and how images are cropped for it.
 
         Raises ValueError without a patch network.
         """
         if self.patch is None:
             raise ValueError(f"{self.name} has no patch network")
-        network = self.patch.model_dump(mode="json", exclude={"score_patches"})  # it changes no map
+        network = self.patch.model_dump(mode="json", exclude={"score_patches", "spreading"})  # they change no answer
         crop = {name: value for name, value in self.cropping.items() if name != "film" or value}
         return hash_content({"patch": network, "crop": crop, "file": self.sha256.get("patch.safetensors")})
 

@@ -131,10 +131,10 @@ def _columns(network: ExamNetwork) -> dict[str, Any]:
     }
 
 
-def build_patch(network: PatchNetwork) -> DenseNet:
-    """The patch network of a card, with initial values."""
+def build_patch(network: PatchNetwork, *, more: int = 0) -> DenseNet:
+    """The patch network of a card, with initial values. more: answers beside the classes, while it is trained"""
     return DenseNet(
-        classes=len(network.classes), blocks=network.blocks, growth=network.growth, stem=network.stem
+        classes=len(network.classes) + more, blocks=network.blocks, growth=network.growth, stem=network.stem
     ).eval()
 
 

@@ -81,7 +81,8 @@ def map_findings(weights: Weights, engine: Engine, image: Prepared) -> dict[Find
     p = slide_patches([image.crop.pixels], grids, read, std_floor=card.geometry.std_floor)[0]
     engine.release()
     places = {finding: card.patch.classes.index(finding) for finding in FINDINGS}
-    return {name: spread_over_pixels(p[:, k], grids[0], image.crop.pixels.shape) for name, k in places.items()}
+    shape, spreading = image.crop.pixels.shape, card.patch.spreading
+    return {name: spread_over_pixels(p[:, k], grids[0], shape, spreading=spreading) for name, k in places.items()}
 
 
 def open_panel(

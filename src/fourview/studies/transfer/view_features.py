@@ -137,7 +137,8 @@ class ViewFeatures:
         grids = draw_grids([image], card.patch, streams)
         p = slide_patches([crop], grids, self.patches, std_floor=card.geometry.std_floor)[0]
         order = [card.patch.classes.index(finding) for finding in ("benign", "malignant")]
-        return [spread_over_pixels(p[:, place], grids[0], crop.shape) for place in order]
+        spreading = card.patch.spreading
+        return [spread_over_pixels(p[:, place], grids[0], crop.shape, spreading=spreading) for place in order]
 
 
 def open_view_features(
