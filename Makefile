@@ -51,12 +51,13 @@ lint: $(READY)
 WEIGHTS = build/weights
 DEVICES ?= $(if $(shell command -v nvidia-smi),--device cuda,--device cpu --devices 2)
 POPULATION = --data phantom:training --cache $(WEIGHTS)/data --jobs 2 $(DEVICES)
+HEATMAPS ?= $(if $(shell grep -s amx_bf16 /proc/cpuinfo),--precision bf16)
 TRAIN = OMP_NUM_THREADS=1 $(BIN)/fourview train
 weights: $(READY)
 	mkdir -p $(WEIGHTS)
 	$(TRAIN) patch phantom $(POPULATION) --out $(WEIGHTS)/patch --storage fp16 --resume
 	$(TRAIN) birads phantom $(POPULATION) --out $(WEIGHTS)/birads --resume
-	$(BIN)/fourview heatmaps $(WEIGHTS)/data/training-*-seed2000-* --weights $(WEIGHTS)/patch/weights --jobs 2
+	$(BIN)/fourview heatmaps $(WEIGHTS)/data/training-*-seed2000-* --weights $(WEIGHTS)/patch/weights --jobs 2 $(HEATMAPS)
 	for seed in 0 1 2; do \
 	  $(TRAIN) exam phantom $(POPULATION) --init $(WEIGHTS)/birads/weights --set seed=$$seed --storage fp16 --resume \
 	    --set exam.heatmaps=false --out $(WEIGHTS)/image-$$seed && \

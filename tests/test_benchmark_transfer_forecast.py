@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from benchmarks import transfer_forecast
+
+DOCS = Path(__file__).parents[1] / "docs/transfer.md"
 
 
 @pytest.mark.slow
@@ -15,9 +18,10 @@ def test_a_forecast_of_half_of_the_patients_is_held_against_what_all_give() -> N
     assert "flat" in transfer_forecast.do_run(("nothing", 0))["refused"]
 
 
-def test_the_stored_result_passes() -> None:
+def test_the_stored_result_passes_and_the_docs_tell_it() -> None:
     stored = json.loads(transfer_forecast.STORED.read_text())
     assert stored["passes"] is transfer_forecast.passes(stored) is True
+    assert transfer_forecast.tell(stored) in DOCS.read_text()
     assert len(stored["rows"]) == sum(transfer_forecast.RUNS.values())
 
 

@@ -92,7 +92,7 @@ def test_a_run_that_was_stopped_is_gone_on_with(store: Store, weights: Weights) 
     assert files(store) == whole
 
 
-def test_damaged_files_and_those_of_another_seed_are_made_anew(store: Store, weights: Weights) -> None:
+def test_damaged_files_and_those_of_another_seed_or_precision_are_made_anew(store: Store, weights: Weights) -> None:
     fill_heatmaps(store, weights, CPU)
     whole = files(store)
     path = next((store.path / FOLDER).rglob("*.h5"))
@@ -103,6 +103,9 @@ def test_damaged_files_and_those_of_another_seed_are_made_anew(store: Store, wei
     assert files(store) == whole
     assert fill_heatmaps(store, weights, CPU, seed=1).already_there == 0
     assert files(store) != whole
+    halved = TorchEngine(torch.device("cpu"), "bf16")
+    assert fill_heatmaps(store, weights, halved, seed=1).already_there == 0
+    assert fill_heatmaps(store, weights, halved, seed=1).already_there == 2
 
 
 def test_another_network_has_other_files(store: Store, weights: Weights, tmp_path: Path) -> None:

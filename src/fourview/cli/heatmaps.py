@@ -22,6 +22,10 @@ def heatmaps(
     devices: Annotated[int, typer.Option(min=1, help="GPUs of this machine, a process each.")] = 1,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto: the GPU if there is one.")] = "auto",
     jobs: Annotated[int, typer.Option(min=1, help="Processes, where there is no GPU.")] = 1,
+    precision: Annotated[
+        Literal["fp32", "bf16"],
+        typer.Option(help="bf16: faster, a little different; only where the hardware has bf16 matrix units."),
+    ] = "fp32",
     seed: Annotated[int, typer.Option(min=0, help="Of the patch grids, as in `screen`.")] = 0,
 ) -> None:
     """Fill a store with the heatmaps that networks with --patch W are trained on. What is there already stays.
@@ -42,7 +46,14 @@ def heatmaps(
                     raise KeyboardInterrupt
 
             filled = spread_heatmaps(
-                store, folder, devices=devices, device=device, jobs=jobs, seed=seed, on_step=on_step
+                store,
+                folder,
+                devices=devices,
+                device=device,
+                jobs=jobs,
+                precision=precision,
+                seed=seed,
+                on_step=on_step,
             )
     except KeyboardInterrupt:
         typer.echo("fourview: interrupted; what is done stays: run the same command again", err=True)

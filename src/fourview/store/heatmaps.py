@@ -34,7 +34,8 @@ class HeatmapSource:
     """What an answer was made of.
 
     pixels_sha256  of the image's stored crop
-    exam_sha256    of all images of the exam that were read with it, and of the seed: they decide its grid
+    exam_sha256    of all images of the exam that were read with it, and of the seed: they decide its grid; and of the
+                   precision, unless it is fp32
     """
 
     pixels_sha256: str

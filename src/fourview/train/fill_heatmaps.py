@@ -14,7 +14,7 @@ import polars as pl
 
 from fourview.draws import Streams, draw_grids
 from fourview.engine import Engine, ReadPatches
-from fourview.exam import VIEWS, ExamError, SetupError
+from fourview.exam import VIEWS, ExamError, Precision, SetupError
 from fourview.heatmap import slide_patches
 from fourview.prepare import Prepared
 from fourview.screen import make_ahead
@@ -63,7 +63,7 @@ def fill_heatmaps(
 ) -> Filled:
     """The heatmaps of the exams `rank`, `rank + ranks` ... of the store; those that are there already stay.
 
-    weights  with a patch network;  engine  what runs it
+    weights  with a patch network;  engine  what runs it; answers of another precision are made anew
     seed     of the grids, as in `screen`: they start anew with every exam
 
     An exam is read whole, as `screen` does, so the bytes depend neither on ranks nor on where an earlier run ended.
@@ -77,7 +77,7 @@ def fill_heatmaps(
     read = engine.load_patches(weights.patch, side_px=weights.card.patch.side_px)
     report = on_step or (lambda _: None)
     problems = []
-    sources = {exam: name_sources(rows, seed=seed) for exam, rows in own}
+    sources = {exam: name_sources(rows, seed=seed, precision=engine.precision) for exam, rows in own}
     waiting, there = [], 0
     for exam, rows in own:
         if _is_done(stored, rows, sources[exam]):
@@ -127,10 +127,11 @@ def list_exams(store: Store) -> dict[str, list[Row]]:
     return {exam: sorted(rows, key=lambda row: order[row["view"]]) for exam, rows in exams.items()}
 
 
-def name_sources(rows: Sequence[Row], *, seed: int) -> list[HeatmapSource]:
+def name_sources(rows: Sequence[Row], *, seed: int, precision: Precision = "fp32") -> list[HeatmapSource]:
     """What the answers of an exam's images are made of, image by image."""
     pixels = [row["pixels_sha256"] for row in rows]
-    of_exam = hashlib.sha256(json.dumps([seed, *pixels]).encode()).hexdigest()
+    how = [] if precision == "fp32" else [precision]
+    of_exam = hashlib.sha256(json.dumps([seed, *pixels, *how]).encode()).hexdigest()
     return [HeatmapSource(own, of_exam) for own in pixels]
 
 

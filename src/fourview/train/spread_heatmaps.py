@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 
 from fourview.engine import Engine, choose_engine
-from fourview.exam import SetupError
+from fourview.exam import Precision, SetupError
 from fourview.spread import spread
 from fourview.store.store import Store
 from fourview.train.fill_heatmaps import Filled, FillStep, fill_heatmaps, list_exams
@@ -30,13 +30,14 @@ class _Fill:
     store: Path
     weights: Path
     device: Device
+    precision: Precision
     gpus: int
     shares: int
     seed: int
 
     def __call__(self, share: int) -> Filled:
         device = f"cuda:{share % self.gpus}" if self.gpus else "cpu"
-        store, weights, engine = _open(self.store, self.weights, device)
+        store, weights, engine = _open(self.store, self.weights, device, self.precision)
         return fill_heatmaps(store, weights, engine, seed=self.seed, rank=share, ranks=self.shares)
 
 
@@ -47,12 +48,14 @@ def spread_heatmaps(
     devices: int = 1,
     device: Device = "auto",
     jobs: int = 1,
+    precision: Precision = "fp32",
     seed: int = 0,
     on_step: Callable[[FillStep], None] | None = None,
 ) -> Filled:
     """Heatmaps of all exams of a store; those that are there stay. The files do not depend on who makes them.
 
-    devices  GPUs of this machine, a process each;  jobs  processes, where there is no GPU
+    devices    GPUs of this machine, a process each;  jobs  processes, where there is no GPU
+    precision  see engine.choose_engine
     Under torchrun, each of its processes fills its own part, on its own GPU if there is one.
 
     Raises SetupError: a GPU that is not there, weights without a patch network, a store that cannot be written.
@@ -61,14 +64,14 @@ def spread_heatmaps(
     if "WORLD_SIZE" in os.environ:
         rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         own = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if gpus else "cpu"
-        return fill_heatmaps(*_open(store, weights, own), seed=seed, rank=rank, ranks=ranks, on_step=on_step)
+        return fill_heatmaps(*_open(store, weights, own, precision), seed=seed, rank=rank, ranks=ranks, on_step=on_step)
     processes = gpus or jobs
     if processes == 1:
-        opened = _open(store, weights, "cuda" if gpus else "cpu")
+        opened = _open(store, weights, "cuda" if gpus else "cpu", precision)
         return fill_heatmaps(*opened, seed=seed, on_step=on_step)
     exams = len(list_exams(Store.open(store)))
     shares = max(1, -(-exams // EXAMS_PER_SHARE))
-    work = _Fill(store, weights, device, gpus, shares, seed)
+    work = _Fill(store, weights, device, precision, gpus, shares, seed)
     done, there = 0, 0
     problems: list[tuple[str, str]] = []
     with closing(spread(work, range(shares), jobs=processes)) as results:
@@ -82,9 +85,9 @@ def spread_heatmaps(
 
 
 @lru_cache(maxsize=1)
-def _open(store: Path, weights: Path, device: str) -> tuple[Store, Weights, Engine]:
+def _open(store: Path, weights: Path, device: str, precision: Precision) -> tuple[Store, Weights, Engine]:
     """Opened once per process."""
-    return Store.open(store), load_weights(weights), choose_engine("auto", device=device)
+    return Store.open(store), load_weights(weights), choose_engine("auto", device=device, precision=precision)
 
 
 def _count_gpus(device: Device, devices: int) -> int:
