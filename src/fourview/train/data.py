@@ -23,13 +23,17 @@ PHANTOM = "phantom:"
 ALL = "all"
 LEARNED = ("train", "validation")
 _HASHED = (
+    "dataset",
     "image",
     "patient",
     "exam",
     "view",
+    "spacing_mm",
     "pixels_sha256",
     "malignant",
     "benign",
+    "label_unit",
+    "label_source",
     "birads_class",
     "lesions",
     "part",
