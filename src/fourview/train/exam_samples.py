@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import cv2
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -155,9 +156,13 @@ def _spread_maps(answers: PatchAnswers | None, spreading: Spreading | None) -> l
 
 
 def add_noise(window: Array, deviation: np.float32, rng: np.random.Generator) -> Array:
-    """The window with Gaussian noise on all its channels, heatmaps too, as upstream's loader has it."""
-    noise = rng.standard_normal(window.shape, np.float32)
-    noise *= deviation
+    """The window with Gaussian noise on all its channels, heatmaps too, as upstream's loader has it.
+
+    OpenCV draws a window in a quarter of numpy's time, which was half of what preparing a sample took.
+    """
+    cv2.setRNGSeed(int(rng.integers(2**31)))
+    noise = np.empty_like(window)
+    cv2.randn(noise.reshape(-1), 0.0, float(deviation))
     noise += window
     return noise
 
