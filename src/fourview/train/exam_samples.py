@@ -162,7 +162,7 @@ def add_noise(window: Array, deviation: np.float32, rng: np.random.Generator) ->
     """
     cv2.setRNGSeed(int(rng.integers(2**31)))
     noise = np.empty_like(window)
-    cv2.randn(noise.reshape(-1), 0.0, float(deviation))
+    cv2.randn(noise.reshape(-1), np.zeros(1), np.full(1, float(deviation)))
     noise += window
     return noise
 

@@ -175,8 +175,9 @@ class Metric(Section):
     def __str__(self) -> str:
         low, high = self.interval_95 or (None, None)
         interval = "no interval" if low is None else f"95 % {low:.3f} to {high:.3f}"
+        units = f"{self.unit}es" if self.unit.endswith("ch") else f"{self.unit}s"  # patches
         positives = "" if self.positives is None else f", {self.positives:,} positive"
-        return f"{self.name} {self.value:.3f} ({interval}; {self.n:,} {self.unit}s{positives}; {self.population})"
+        return f"{self.name} {self.value:.3f} ({interval}; {self.n:,} {units}{positives}; {self.population})"
 
 
 class Card(Section):
