@@ -109,6 +109,29 @@ def test_a_pair_of_breasts_counts_as_one_where_they_always_agree() -> None:
         assert double[name].low == pytest.approx(single[name].low, abs=0.02)
 
 
+def test_a_rare_class_without_a_wrong_call_is_not_taken_to_be_known() -> None:
+    truth = np.arange(27) < 3
+    scores = np.where(truth | (np.arange(27) >= 22), 1.0, 0.0)  # 3 of 3 found, 19 of 24 left alone
+    found = {e.name: e for e in operate(truth, scores, 0.5)}
+    balanced = found["balanced accuracy"]
+    assert balanced.value == pytest.approx((1 + 19 / 24) / 2)
+    assert balanced.low < balanced.value - (1 - found["sensitivity"].low) / 2 + 1e-9
+    assert balanced.high <= 1
+    assert "only 3" in balanced.warnings[0]
+
+
+def test_the_interval_of_balanced_accuracy_holds_the_truth_where_positives_are_few() -> None:
+    rng = np.random.default_rng(8)
+    truth = np.arange(60) < 12
+    right = 0.88
+    held = 0
+    for _ in range(400):
+        called = np.where(rng.random(60) < right, truth, ~truth).astype(float)
+        balanced = {e.name: e for e in operate(truth, called, 0.5)}["balanced accuracy"]
+        held += balanced.low <= right <= balanced.high
+    assert 0.925 < held / 400 < 0.99
+
+
 def test_probabilistic_f1_is_the_harmonic_mean_of_both_shares() -> None:
     precision, recall = (SCORES * TRUTH).sum() / SCORES.sum(), (SCORES * TRUTH).sum() / TRUTH.sum()
     found = probabilistic_f1(TRUTH, SCORES)

@@ -205,3 +205,16 @@ def test_holms_p_values_are_those_of_his_example() -> None:
     assert math.isnan(adjust_holm([0.01, math.nan])[1])
     assert len(choose_pairs("abcdef")) == 15
     assert choose_pairs("abcdefgh") == tuple((0, k) for k in range(1, 8))
+
+
+def test_a_repeat_without_an_interval_does_not_take_those_of_the_others() -> None:
+    y = np.array([1, 1, 1, 0, 0, 0, 0, 0])
+    perfect = np.arange(8)[::-1].astype(float)
+    other = np.array([8.0, 7, 1, 6, 5, 4, 3, 2])
+    repeats = [Scored(y, np.arange(8), score, (score > 4).astype(int)) for score in (perfect, other)]
+    alone = measure(repeats[1:]).auc
+    both = measure(repeats).auc
+    assert (both.low, both.high) == (alone.low, alone.high)
+    assert both.value == pytest.approx((1 + alone.value) / 2)
+    assert "1 of 2 repeats" in both.warnings[-1]
+    assert measure(repeats[:1]).says == "no interval: not judged"

@@ -204,20 +204,48 @@ def operate(
     ]
     if prevalence is not None:
         found += _predictive_values(yes, called, numbers, prevalence, unit=unit)
-    balanced = (sensitivity.value + specificity.value) / 2
-    influence = (
-        np.where(yes, (called - sensitivity.value) / yes.sum(), (~called - specificity.value) / (~yes).sum()) / 2
-    )
-    se = clustered_se(influence, numbers)
-    method = f"linearised, {'independent units' if cluster is None else 'clustered'}, logit"
-    low, high = logit_interval(balanced, se) if se > 0 else (math.nan, math.nan)
-    found.append(
-        Estimate(
-            "balanced accuracy", balanced, low, high, se, len(yes), int(yes.sum()), int(numbers.max()) + 1, unit, method
-        )
-    )
-    found += [share("accuracy", called == yes, everyone), share("called positive", called, everyone)]
+    found += [
+        _balance(sensitivity, specificity, yes, called, numbers),
+        share("accuracy", called == yes, everyone),
+        share("called positive", called, everyone),
+    ]
     return tuple(found)
+
+
+def _balance(
+    sensitivity: Estimate,
+    specificity: Estimate,
+    yes: NDArray[np.bool_],
+    called: NDArray[np.bool_],
+    numbers: NDArray[Any],
+) -> Estimate:
+    """Balanced accuracy: half the sum of both shares, and of it an interval from both Wilson intervals.
+
+    A share of which no call was wrong still has a width, so that a rare class is not taken to be known.
+    Method: Zou and Donner 2008 (square-and-add).
+    """
+    shares = (sensitivity, specificity)
+    value = sum(share.value for share in shares) / 2
+    below = math.hypot(*(share.value - share.low for share in shares)) / 2
+    above = math.hypot(*(share.high - share.value for share in shares)) / 2
+    influence = np.where(
+        yes,
+        (called - sensitivity.value) / max(yes.sum(), 1),
+        (~called - specificity.value) / max((~yes).sum(), 1),
+    )
+    return Estimate(
+        "balanced accuracy",
+        value,
+        value - below,
+        value + above,
+        clustered_se(influence / 2, numbers),
+        len(yes),
+        int(yes.sum()),
+        int(numbers.max()) + 1,
+        sensitivity.unit,
+        "both Wilson intervals, squared and added",
+        few_units(yes, numbers),
+    )
 
 
 def _predictive_values(

@@ -78,21 +78,27 @@ def average_repeats(estimates: Sequence[Estimate]) -> Estimate:
 
     Repeats share their patients, so the interval of the mean is hardly narrower than one repeat's; averaged ends are
     the wide side. It counts who was tested, not who was trained on: repeats show that. Counts are means, rounded.
+    Ends and standard errors are those of the repeats that have an interval (a perfect one has none), and a warning
+    says how many do.
     """
     first = estimates[0]
     if len(estimates) == 1:
         return first
 
-    def mean(name: str) -> float:
-        return float(np.mean([getattr(e, name) for e in estimates]))
+    bounded = [e for e in estimates if math.isfinite(e.low) and math.isfinite(e.high)]
+
+    def mean(name: str, among: Sequence[Estimate] = estimates) -> float:
+        return float(np.mean([getattr(e, name) for e in among])) if among else math.nan
 
     warnings = tuple(dict.fromkeys(warning for e in estimates for warning in e.warnings))
+    if 0 < len(bounded) < len(estimates):
+        warnings += (f"the interval is that of {len(bounded)} of {len(estimates)} repeats: the others have none",)
     return replace(
         first,
         value=mean("value"),
-        low=mean("low"),
-        high=mean("high"),
-        se=mean("se"),
+        low=mean("low", bounded),
+        high=mean("high", bounded),
+        se=mean("se", bounded),
         n=round(mean("n")),
         positives=round(mean("positives")),
         clusters=round(mean("clusters")),
@@ -108,7 +114,9 @@ def judge(repeats: Sequence[Scored], area: Estimate, balanced: Estimate) -> str:
     calls = {int(value) for r in repeats for value in np.unique(r.called)}
     if len(calls) == 1:
         return f"useless as a decision: calls every one {'positive' if 1 in calls else 'negative'}"
-    if not math.isnan(area.low) and area.low <= CHANCE <= area.high:
+    if math.isnan(area.low):
+        return "no interval: not judged"
+    if area.low <= CHANCE <= area.high:
         return "not told from chance"
     if area.value < CHANCE:
         return "ranks the wrong way round"
