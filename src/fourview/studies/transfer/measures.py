@@ -107,7 +107,7 @@ def average_repeats(estimates: Sequence[Estimate]) -> Estimate:
     )
 
 
-def judge(repeats: Sequence[Scored], area: Estimate, balanced: Estimate) -> str:
+def judge(repeats: Sequence[Scored], area: Estimate, balanced: Estimate) -> str:  # noqa: PLR0911 - a list of verdicts
     """In words whether the scores are of any use; "" if nothing speaks against it."""
     if all(np.ptp(r.score) < 1e-12 for r in repeats):
         return "useless: says the same of every one"
@@ -116,10 +116,10 @@ def judge(repeats: Sequence[Scored], area: Estimate, balanced: Estimate) -> str:
         return f"useless as a decision: calls every one {'positive' if 1 in calls else 'negative'}"
     if math.isnan(area.low):
         return "no interval: not judged"
-    if area.low <= CHANCE <= area.high:
-        return "not told from chance"
-    if area.value < CHANCE:
+    if area.high < CHANCE:
         return "ranks the wrong way round"
+    if area.low <= CHANCE:
+        return "not told from chance"
     if not math.isnan(balanced.low) and balanced.low <= CHANCE:
         return "ranks better than chance; its decisions are not told from chance"
     return ""

@@ -127,7 +127,10 @@ def _controls(results: Results) -> Section:
             rows.append((CONTROLS[name], None, None, f"not done: {m}"))
         else:
             rows.append((CONTROLS[name], m.auc, m.balanced_accuracy, m.says))
-    note = "Rigorous, per image. Permuted labels and noise above chance would be a fault of the protocol."
+    note = (
+        "Rigorous, per image. Permuted labels and noise above chance in many such runs would be a fault of the "
+        "protocol; in one it can be luck."
+    )
     columns = ("control", "AUC", "balanced accuracy", "in words")
     return Section("controls", "Controls", (Table("controls", "Controls", columns, tuple(rows), note),))
 
