@@ -1,15 +1,15 @@
 """`python -m benchmarks.phantom_localisation`: does a patch network's malignant map point at the cancer?
 
     python -m benchmarks.phantom_localisation --weights WEIGHTS [--exams 100] [--recipe training] [--difficulty medium]
-                                              [--beside rival|any] [--scale 0.25] [--seed 6000] [--jobs 2]
+                                              [--beside any|rival] [--scale 0.25] [--seed 6000] [--jobs 2]
                                               [--device auto]
                                               [--pictures FOLDER] [--out benchmarks/results/phantom_localisation.json]
     python -m benchmarks.phantom_localisation --show     the stored table, as in docs/training.md
 
 WEIGHTS is any weights folder or installed name with a patch network, of any size: its card says how images are read.
 Exams are fresh ones of a phantom population with exactly one malignant finding, which shows, and something benign that
-shows in the same breast and is no less conspicuous (--beside any: however faint it is); phantom_localisation_exams has
-the rule. The largest value of the malignant map over all views
+shows in the same breast, however faint it is (--beside rival: no less conspicuous than the cancer);
+phantom_localisation_exams has the rule. The largest value of the malignant map over all views
 of that breast must lie in the finding's mask. Beside it, by the same rule:
 
     blob detector   Laplacians of Gaussians of 3 to 12 mm over the breast, which knows nothing of malignancy
@@ -189,7 +189,7 @@ def main() -> None:
     parser.add_argument("--exams", type=int, default=EXAMS, help="that are taken")
     parser.add_argument("--recipe", default=RECIPE, help="of phantoms: a built-in name or a TOML file")
     parser.add_argument("--difficulty", choices=DIFFICULTIES, default=DIFFICULTY)
-    parser.add_argument("--beside", choices=get_args(Beside), default="rival", help="what else must show")
+    parser.add_argument("--beside", choices=get_args(Beside), default="any", help="what else must show")
     parser.add_argument("--scale", type=float, default=SCALE, help="of the images; 1: the units' own pixels")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--pictures", type=Path, help=f"folder for pictures of the first {PICTURES} exams")

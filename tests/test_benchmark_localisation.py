@@ -34,7 +34,8 @@ from fourview.exam import Heatmap, SetupError, Side, View
 from fourview.phantom import PlannedExam, Truth, load_recipe, plan_exam
 from fourview.screen import Screener
 from fourview.weights.ensemble import save_ensemble
-from fourview.weights.folder import load_weights, save_weights
+from fourview.weights.folder import load_card, load_weights, save_weights
+from fourview.weights.home import resolve
 from fourview.weights.untrained import write_untrained
 
 DOCS = Path(__file__).parents[1] / "docs" / "training.md"
@@ -355,5 +356,8 @@ def test_the_stored_result_is_of_the_frozen_plan_and_in_the_docs() -> None:
         "medium",
     )
     assert result["hash"] == RECIPE.hash
-    assert result["passes"]
+    assert result["beside"] == "any"
+    assert result["passes"] is all(row["passes"] for row in result["rows"])
+    card = load_card(resolve("phantom-patch"))
+    assert result["weights"]["patch_hash"] == card.patch_hash, "of other weights than those that ship"
     assert localisation_table(result) in DOCS.read_text()
