@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fourview import batch
+from fourview import batch, run_exams
 from fourview.batch import BatchResult, ScreenOptions, Step, screen_batch
 from fourview.calibration import SiteCalibration
 from fourview.exam import Exam, ExamError, Reading, Score, SetupError, View
@@ -425,7 +425,7 @@ def test_a_second_signal_loses_no_exam(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_tables_are_brought_up_to_date_while_the_batch_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "TABLES_EVERY_S", 0.0)
+    monkeypatch.setattr(run_exams, "TABLES_EVERY_S", 0.0)
     heights: list[int] = []
 
     def look(step: Step) -> None:

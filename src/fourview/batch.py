@@ -1,42 +1,26 @@
-"""Many exams through one reader: files in, one folder per exam and the tables out. One bad exam stops nothing."""
+"""Many exams through one reader of exams: a folder of readings, heatmaps and pictures per exam, and the tables."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import time
-import traceback
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from fourview.calibration import SiteCalibration, check_model
-from fourview.exam import Exam, ExamError, PixelMode, Precision, Reading, SetupError, join_reasons
-from fourview.memory import give_back_memory
+from fourview.exam import Exam, PixelMode, Precision, Reading, SetupError
 from fourview.report.exam_folder import Files, write_exam_folder
-from fourview.report.output_folder import (
-    check_files,
-    exam_folder,
-    find_saved,
-    open_output,
-    write_contact_sheets,
-    write_index,
-)
+from fourview.report.output_folder import check_files, find_saved, write_contact_sheets, write_index
 from fourview.report.reading_json import Settings, load_reading
 from fourview.report.readings import Failure, Summary, summarise, write_tables
 from fourview.report.run_record import RunRecord
-from fourview.shield import Shield, listen_for_signals
+from fourview.run_exams import Progress, Status, Step, run_exams
 
 if TYPE_CHECKING:
-    from fourview.ingest import ExamSource, Found
+    from fourview.ingest import Found
     from fourview.prepare import PreparedExam
 
-log = logging.getLogger(__name__)
-TABLES_EVERY_S = 30.0
+__all__ = ["BatchResult", "ExamReader", "ScreenOptions", "Step", "screen_batch"]
 
 
 class ExamReader(Protocol):
@@ -76,17 +60,6 @@ class ScreenOptions:
     spacing_mm: float | None = None
     mirrored: Literal["no", "auto"] = "no"
     show_ids: bool = False
-
-
-@dataclass(frozen=True)
-class Step:
-    """One exam is done: what a progress bar needs. `problem` is None if the exam was read."""
-
-    done: int
-    total: int
-    exam: str
-    problem: str | None
-    already_there: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,96 +116,38 @@ def screen_batch(
     all tables written. Raises SetupError if `out` is not empty (without resume) or holds something else, if
     the settings differ from those of an earlier run, or if writing fails: what is there stays whole.
     """
-    if jobs < 1:
-        raise SetupError(f"found --jobs {jobs}, need at least 1")
     if resume and options.rng == "upstream":
         raise SetupError("--resume with --rng upstream: one random stream runs over all exams, so none can be skipped")
     if site is not None:
         check_model(site.calibration, weights_hash=screener.weights_hash, unit=screener.unit)
-    with _writing_to(out):
-        open_output(out, resume=resume)
-    known = [source.exam_id for source in found.exams]
-    run = _Run(out, screener, options, found, dict(inputs or {}), files, site)
-    done: frozenset[str] = frozenset()
-    if resume:
-        check_files(out, files)
-        done = find_saved(out, known, run.settings, weights_hash=screener.weights_hash)
-    interrupted = False
-    with listen_for_signals(run.shield):
-        try:
-            run.write_tables("running")
-            run.screen(done, jobs=jobs, on_step=on_step)
-            with _writing_to(out):
-                write_contact_sheets(out, run.summaries)
-        except KeyboardInterrupt:
-            interrupted = True
-        except SetupError:
-            # The disk may be full or the device gone: the first error is the one to report.
-            try:
-                run.write_tables("stopped")
-            except SetupError as error:
-                log.warning("the tables could not be brought up to date: %s", error)
-            raise
-        with contextlib.suppress(KeyboardInterrupt):  # a second one, answered after the tables are whole
-            run.write_tables("interrupted" if interrupted else "finished")
+    work = _Readings(out, screener, options, found, inputs or {}, files, site)
+    progress, interrupted = run_exams(
+        found, work, out, jobs=jobs, resume=resume, show_ids=options.show_ids, on_step=on_step
+    )
     return BatchResult(
         out,
-        tuple(run.summaries),
-        tuple(run.failures),
-        already_there=run.already_there,
-        remaining=len(found.exams) - run.tried,
+        tuple(work.summaries),
+        tuple(progress.failures),
+        already_there=progress.already_there,
+        remaining=progress.remaining,
         interrupted=interrupted,
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Loaded:
-    """An exam in memory; `prepared` is None if that failed."""
-
-    exam: Exam
-    prepared: PreparedExam | None
-    seconds: float
-
-
-@dataclass(eq=False)
-class _Read:
-    """An exam that was read, and its folder being written."""
-
-    exam: Exam
-    reading: Reading
-    seconds: Mapping[str, float]
-    writing: Future[float] | None = None
-
-
-_Outcome = _Read | Reading | str  # read now; read by an earlier run; or why it was not read
-
-
 @dataclass
-class _Run:
-    """The state of one batch.
-
-    unsettled  the latest exam: read, perhaps still being written, not yet counted
-    """
+class _Readings:
+    """What becomes of readings (run_exams.Work): folders with all that they say, tables, pages, contact sheets."""
 
     out: Path
     screener: ExamReader
     options: ScreenOptions
     found: Found
-    inputs: dict[str, Any]
+    inputs: Mapping[str, Any]
     files: Files = "all"
     site: SiteCalibration | None = None
-    unsettled: tuple[ExamSource, _Outcome] | None = None
-    writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="write exam"))
     summaries: list[Summary] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    already_there: int = 0
-    tried: int = 0
-    shield: Shield = field(default_factory=Shield)
-    started: float = field(default_factory=time.perf_counter)
-    tables_at: float = 0.0
 
     def __post_init__(self) -> None:
-        self.failures += [Failure("file", "", name, reason) for name, reason in self.found.left_out]
         s = self.screener
         model = {"name": s.name, "weights_hash": s.weights_hash, "pixel_mode": s.pixel_mode, "unit": s.unit}
         self.settings: Settings = {**asdict(self.options), **({} if self.site is None else self.site.settings)}
@@ -243,202 +158,67 @@ class _Run:
             self.files,
         )
 
-    def screen(self, done: frozenset[str], *, jobs: int, on_step: Callable[[Step], None] | None) -> None:
-        """All exams in order: taken as they are, or read, or listed as failed."""
-        once: dict[str, ExamSource] = {}
-        for source in self.found.exams:
-            once.setdefault(source.exam_id, source)
-        new = [once[exam_id] for exam_id in once if exam_id not in done]
-        ahead = _read_ahead(new, self.screener.prepare, jobs=jobs)
-        seen: set[str] = set()
-        try:
-            for source in self.found.exams:
-                if source.exam_id in seen:
-                    outcome: _Outcome = "this exam is in the input twice; it was read the first time"
-                elif source.exam_id in done:
-                    outcome = load_reading(exam_folder(self.out, source.exam_id)).reading
-                else:
-                    outcome = self._read(next(ahead))  # while the exam before it is being written
-                self._settle(on_step)
-                seen.add(source.exam_id)
-                with self.shield.held():
-                    if isinstance(outcome, _Read):
-                        outcome.writing = self.writer.submit(self._write, outcome)
-                    self.unsettled = source, outcome
-                del outcome
-                if time.perf_counter() - self.tables_at > TABLES_EVERY_S:
-                    self.write_tables("running")
-            self._settle(on_step)
-        finally:
-            with self.shield.held():  # what is being written is finished and counted, whatever ended the loop
-                ahead.close()
-                try:
-                    self._settle(on_step)
-                finally:
-                    self.writer.shutdown()
+    def prepare(self, exam: Exam) -> PreparedExam:
+        return self.screener.prepare(exam)
 
-    def write_tables(self, status: str) -> None:
-        """All tables and run.json up to now. Raises SetupError if they cannot be written."""
-        order = [source.exam_id for source in self.found.exams[: self.tried]]
-        with self.shield.held(), _writing_to(self.out):
-            write_tables(
-                self.out,
-                self.summaries,
-                self.failures,
-                model=self.screener.name,
-                weights_hash=self.screener.weights_hash,
-                unit=self.screener.unit,
-                order=order,
-                calibrated=() if self.site is None else self.site.findings,
-                show_ids=self.options.show_ids,
-            )
-            counts = {
-                "read": len(self.summaries) - self.already_there,
-                "failed": sum(failure.kind == "exam" for failure in self.failures),
-                "already_there": self.already_there,
-                "remaining": len(self.found.exams) - self.tried,
-            }
-            wall_s = time.perf_counter() - self.started
-            record = self.record.write(self.out, status=status, counts=counts, wall_s=wall_s)
-            if status != "running":  # a page of 20,000 exams takes a second
-                write_index(
-                    self.out,
-                    self.summaries,
-                    self.failures,
-                    record=record,
-                    populations=[None if self.site is None else str(self.site)],
-                    unit=self.screener.unit,
-                    order=order,
-                    show_ids=self.options.show_ids,
-                    pages=self.files == "all",
-                )
-        self.tables_at = time.perf_counter()
+    def read(self, exam: Exam, prepared: PreparedExam | None) -> Reading:
+        return self.screener.read(exam, prepared)
 
-    def _read(self, loading: Future[_Loaded]) -> _Read | str:
-        """The exam read, or why it was not."""
-        about: tuple[str, ...] = ()  # what the files gave to think about may explain why the exam cannot be read
-        try:
-            loaded = loading.result()
-            about = loaded.exam.warnings
-            start = time.perf_counter()
-            reading = self.screener.read(loaded.exam, loaded.prepared)
-            read_s = time.perf_counter() - start
-        except SetupError:
-            raise
-        except ExamError as error:
-            return join_reasons((str(error), *about))
-        except Exception as error:  # one exam must not stop a batch, whatever its files hold
-            return self._unexpected(error)
-        return _Read(loaded.exam, reading, {"load files": loaded.seconds, "read (after crop)": read_s})
-
-    def _write(self, read: _Read) -> float:
-        """The exam's folder, in the writer's thread; the seconds that it took."""
-        start = time.perf_counter()
-        folder = exam_folder(self.out, read.exam.exam_id)
-        with _writing_to(folder):
-            write_exam_folder(
-                folder,
-                read.exam,
-                read.reading,
-                settings=self.settings,
-                site=self.site,
-                show_ids=self.options.show_ids,
-                files=self.files,
-            )
-        return time.perf_counter() - start
-
-    def _settle(self, on_step: Callable[[Step], None] | None) -> None:
-        """The latest exam, if it is not counted yet: written and counted, taken as it was, or listed."""
-        if self.unsettled is None:
-            return
-        source, outcome = self.unsettled
-        seconds: dict[str, float] = {}
-        if isinstance(outcome, _Read) and outcome.writing is not None:
-            try:
-                seconds = {**outcome.seconds, "write files": outcome.writing.result()}
-            except SetupError:
-                self.unsettled = None  # it is not there: nothing to count
-                raise
-            except Exception as error:  # one exam must not stop a batch
-                outcome = self._unexpected(error)
-        with self.shield.held():  # an exam that is written is counted
-            self.unsettled = None
-            if isinstance(outcome, str):
-                self._list_failure(source, outcome)
-            elif isinstance(outcome, Reading):
-                self._count(outcome, {}, take_seconds=False)
-                self.already_there += 1
-            else:
-                self._count(outcome.reading, seconds)
-            self.tried += 1
-        problem, there = outcome if isinstance(outcome, str) else None, isinstance(outcome, Reading)
-        del outcome  # with its images
-        give_back_memory()
-        if on_step is not None:
-            on_step(Step(self.tried, len(self.found.exams), source.exam_id, problem, there))
-
-    def _count(self, reading: Reading, seconds: Mapping[str, float], *, take_seconds: bool = True) -> None:
-        self.summaries.append(summarise(reading, site=self.site))
-        self.failures += [
-            Failure("file", reading.exam_id, name, reason, label=reading.label) for name, reason in reading.left_out
-        ]
-        self.record.add(reading if take_seconds else replace(reading, seconds={}), seconds)
-
-    def _list_failure(self, source: ExamSource, reason: str) -> None:
-        self.failures += [
-            Failure("file", source.exam_id, name, why, label=source.label) for name, why in source.left_out
-        ]
-        names = join_reasons(source.names)
-        self.failures.append(
-            Failure("exam", source.exam_id, names, reason, patient_key=source.patient_key, label=source.label)
+    def write(self, folder: Path, exam: Exam, said: Reading) -> None:
+        write_exam_folder(
+            folder,
+            exam,
+            said,
+            settings=self.settings,
+            site=self.site,
+            show_ids=self.options.show_ids,
+            files=self.files,
         )
 
-    def _unexpected(self, error: Exception) -> str:
-        """A reason and a log line without the error's own text, which may quote what a file says of a patient."""
-        frames = traceback.extract_tb(error.__traceback__)
-        place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
-        text = f": {error}" if self.options.show_ids else " (run again with --show-ids to see its text)"
-        reason = f"unexpected {type(error).__name__} at {place}{text}"
-        log.error("%s", reason, exc_info=error if self.options.show_ids else None)
-        return reason
+    def load(self, folder: Path) -> Reading:
+        return load_reading(folder).reading
+
+    def find_done(self, exam_ids: Collection[str]) -> frozenset[str]:
+        check_files(self.out, self.files)
+        settings = {**self.settings, "weights_hash": self.screener.weights_hash}
+        return find_saved(self.out, exam_ids, settings, load_settings=_load_settings)
+
+    def count(self, said: Reading, seconds: Mapping[str, float] | None) -> None:
+        self.summaries.append(summarise(said, site=self.site))
+        self.record.add(said if seconds is not None else replace(said, seconds={}), seconds or {})
+
+    def finish(self) -> None:
+        write_contact_sheets(self.out, self.summaries)
+
+    def write_tables(self, progress: Progress, status: Status) -> None:
+        """All tables and run.json up to now. Raises OSError."""
+        write_tables(
+            self.out,
+            self.summaries,
+            progress.failures,
+            model=self.screener.name,
+            weights_hash=self.screener.weights_hash,
+            unit=self.screener.unit,
+            order=progress.order,
+            calibrated=() if self.site is None else self.site.findings,
+            show_ids=self.options.show_ids,
+        )
+        record = self.record.write(self.out, status=status, counts=progress.counts, wall_s=progress.wall_s)
+        if status != "running":  # a page of 20,000 exams takes a second
+            write_index(
+                self.out,
+                self.summaries,
+                progress.failures,
+                record=record,
+                populations=[None if self.site is None else str(self.site)],
+                unit=self.screener.unit,
+                order=progress.order,
+                show_ids=self.options.show_ids,
+                pages=self.files == "all",
+            )
 
 
-def _read_ahead(
-    sources: Sequence[ExamSource], prepare: Callable[[Exam], PreparedExam], *, jobs: int
-) -> Generator[Future[_Loaded]]:
-    """Each exam, in order, its pixels read and its breasts cropped while the caller works on the one before.
-
-    At most `jobs` exams are ahead of the caller.
-    """
-    waiting: deque[Future[_Loaded]] = deque()
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="read exam")
-    try:
-        for source in sources:
-            waiting.append(pool.submit(_load, source, prepare))
-            if len(waiting) > jobs:
-                yield waiting.popleft()
-        while waiting:
-            yield waiting.popleft()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _load(source: ExamSource, prepare: Callable[[Exam], PreparedExam]) -> _Loaded:
-    start = time.perf_counter()
-    exam = source.read()
-    seconds = time.perf_counter() - start
-    try:
-        return _Loaded(exam, prepare(exam), seconds)
-    except Exception:  # its turn will come: the reader raises it again, and there it is listed
-        return _Loaded(exam, None, seconds)
-
-
-@contextmanager
-def _writing_to(path: Path) -> Iterator[None]:
-    """What goes wrong with the output is a wrong set-up (no room, no permission), not a bad exam."""
-    try:
-        yield
-    except OSError as error:
-        raise SetupError(
-            f"cannot write {path}: {error.strerror or error}; need a folder that can be written to, with room"
-        ) from error
+def _load_settings(folder: Path) -> Settings:
+    """What an exam was read with: settings and weights."""
+    saved = load_reading(folder)
+    return {**saved.settings, "weights_hash": saved.reading.weights_hash}

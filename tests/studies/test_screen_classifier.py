@@ -255,7 +255,7 @@ def test_a_damaged_or_exchanged_file_is_named(texture: tuple[Path, FeatureSet, A
 def test_options_of_networks_and_verbs_for_networks_refuse_a_classifier(
     texture: tuple[Path, FeatureSet, Any], store: Store, tmp_path: Path
 ) -> None:
-    given = screen(files_of(store), texture[0], tmp_path / "out", "--prevalence", "0.01", "--resume")
-    assert "found --prevalence, --resume, which a classifier of features does not have" in str(given.exception)
+    given = screen(files_of(store), texture[0], tmp_path / "out", "--prevalence", "0.01", "--rng", "upstream")
+    assert "found --rng, --prevalence, which a classifier of features does not have" in str(given.exception)
     with pytest.raises(SetupError, match="found a classifier of features, which `fourview screen` alone reads"):
         resolve(str(texture[0]))

@@ -132,6 +132,8 @@ def screen(
             device=device,
             allow_phantom_weights=allow_phantom_weights,
             show_ids=show_ids,
+            jobs=jobs,
+            resume=resume,
             others={
                 "--ensemble": ensemble,
                 "--rng": rng != "exam",
@@ -141,7 +143,6 @@ def screen(
                 "--calibration": calibration,
                 "--prevalence": prevalence,
                 "--prevalence-benign": prevalence_benign,
-                "--resume": resume,
             },
         )
         return

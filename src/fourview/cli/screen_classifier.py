@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import typer
 
 from fourview.cli.app import INTERRUPTED, SOME_FAILED
-from fourview.cli.progress import asked_to_stop, shown_steps
 from fourview.exam import SetupError
-
-if TYPE_CHECKING:
-    from fourview.studies.transfer.classify_batch import ClassifyStep
 
 Pixels = Literal["stored", "presentation"]
 
@@ -29,6 +25,8 @@ def screen_classifier(
     device: str,
     allow_phantom_weights: bool,
     show_ids: bool,
+    jobs: int,
+    resume: bool,
     others: Mapping[str, Any],
 ) -> None:
     """Read exams: a score per image and per breast into a folder.
@@ -36,31 +34,40 @@ def screen_classifier(
     others  option -> its value, of those that mean nothing to a classifier; raises SetupError if one was given
     """
     from fourview.ingest import IngestOptions, find_exams
-    from fourview.report.document_folder import check_report_folder
+    from fourview.report.output_folder import check_output
+    from fourview.studies.transfer.classified_document import explain_score
     from fourview.studies.transfer.classify import Classifier
-    from fourview.studies.transfer.classify_batch import classify_exams, explain_score, write_classified
-    from fourview.terminal import open_console, show_document
+    from fourview.studies.transfer.classify_batch import classify_exams
+    from fourview.terminal import ScreenProgress, open_console, show_document
 
     if given := [name for name, value in others.items() if value]:
         raise SetupError(f"{folder}: found {', '.join(given)}, which a classifier of features does not have")
-    check_report_folder(out)
+    check_output(out, resume=resume)
     classifier = Classifier.open(folder, device=device, allow_phantom_weights=allow_phantom_weights)
     mode = pixels or classifier.card.features.pixel_mode
-    found = find_exams(inputs, IngestOptions(pixels=mode, spacing_mm=spacing_mm, mirrored=mirrored))
-    with asked_to_stop() as asked, shown_steps("reading exams") as show:
-
-        def on_step(step: ClassifyStep) -> None:
-            show(step.done, step.total, step.problem and f"exam {step.exam}: {step.problem}")
-
-        result = classify_exams(found, classifier, on_step=on_step, stop=asked)
-    document = write_classified(out, result, classifier, show_ids=show_ids)
+    options = IngestOptions(pixels=mode, spacing_mm=spacing_mm, mirrored=mirrored)
+    found = find_exams(inputs, options)
+    with ScreenProgress(open_console(stderr=True)) as progress:
+        result = classify_exams(
+            found,
+            classifier,
+            out,
+            options=options,
+            show_ids=show_ids,
+            jobs=jobs,
+            resume=resume,
+            on_step=progress,
+        )
     console = open_console()
     console.print(explain_score(classifier), soft_wrap=True, markup=False)
-    console.print(f"{len(result.answers)} exams read, {result.failed} failed: readings.csv, images.csv, failures.csv.")
-    show_document(console, document, out)
-    if result.stopped:
-        left = len(found.exams) - len(result.answers) - result.failed
-        typer.echo(f"Interrupted: {left} exams not tried.", err=True)
+    there = f" ({result.already_there} of them by an earlier run)" if result.already_there else ""
+    tables = "readings.csv, images.csv, failures.csv"
+    console.print(f"{len(result.answers)} exams read{there}, {result.failed} failed: {tables}.")
+    show_document(console, result.document, out)
+    if result.interrupted:
+        typer.echo(
+            f"Interrupted: {result.remaining} exams not tried. To go on: the same command with --resume.", err=True
+        )
         raise typer.Exit(INTERRUPTED)
     if result.failed:
         raise typer.Exit(SOME_FAILED)

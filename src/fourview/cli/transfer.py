@@ -47,7 +47,9 @@ def transfer(
     ] = "rigorous",
     classifier: Annotated[
         str,
-        typer.Option(help="Of lr, l1_lr, linear_svm, rbf_svm, ridge, boosting, knn, majority, with commas between."),
+        typer.Option(
+            help="Of lr, l1_lr, linear_svm, rbf_svm, ridge, random_forest, boosting, knn, majority; commas between."
+        ),
     ] = "lr,linear_svm,rbf_svm",
     selection: Annotated[
         Literal["lasso", "l1", "none"],
@@ -170,9 +172,7 @@ def _check_out(out: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
         raise SetupError(f"{out}: found no {_SETTINGS} to read; need the output of `fourview transfer`") from None
     wanted = json.loads(json.dumps(settings))
     if before.get("format") != wanted["format"]:
-        raise SetupError(
-            f"{out}: found pieces of another version of fourview, which lack something; need another --out"
-        )
+        raise SetupError(f"{out}: found pieces of another version of fourview; need another --out")
     if other := [name for name in wanted if before.get(name) != wanted[name]]:
         raise SetupError(f"{out}: found pieces of another {', '.join(other)}; need the same command, or another --out")
 

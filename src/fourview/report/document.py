@@ -101,7 +101,8 @@ class Document:
     """A whole report.
 
     kind      "evaluation", "reader study", "calibration", "data", "phantom", "training", "fine-tuning", "zero-shot",
-              "classifier", "transfer", "learning curve", "shift", "several sets": names the JSON's layout
+              "classifier", "transfer", "learning curve", "shift", "several sets", "lesions", "lesion baselines",
+              "explanation", "prototypes", "signs": names the JSON's layout
     headline  the few numbers that stand on top
     warnings  what a reader must know before any number
     methods   the paragraph to paste into a paper
@@ -123,6 +124,11 @@ class Document:
         "learning curve",
         "shift",
         "several sets",
+        "lesions",
+        "lesion baselines",
+        "explanation",
+        "prototypes",
+        "signs",
     ]
     title: str
     headline: tuple[Estimate, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from fourview.report.contact_sheet import Tile, draw_contact_sheet
 from fourview.report.exam_folder import load_thumbnails
 from fourview.report.page.index_page import draw_index_page
 from fourview.report.picture import png_bytes
-from fourview.report.reading_json import Settings, load_reading
+from fourview.report.reading_json import Settings
 from fourview.report.readings import Failure, Summary
 from fourview.whole_files import remove_parts, write_whole
 
 TILES_PER_SHEET = 80
+ANSWERS = "answers"  # what is written per exam (RunRecord.files) by a classifier of features
 
 
 def exam_folder(out: Path, exam_id: str) -> Path:
@@ -38,7 +39,7 @@ def check_output(out: Path, *, resume: bool) -> None:
 
 
 def check_files(out: Path, files: str) -> None:
-    """Nothing, if the run in `out` wrote these files per exam: its index page leads to the same for all exams.
+    """Nothing, if the run in `out` wrote these files per exam (RunRecord.files): its page leads to the same for all.
 
     Raises SetupError otherwise.
     """
@@ -46,8 +47,15 @@ def check_files(out: Path, files: str) -> None:
         before = json.loads((out / "run.json").read_bytes()).get("files", files)
     except (OSError, ValueError, AttributeError):
         return  # there is no run yet, or it was cut before it said so
-    if before != files:
-        raise SetupError(f"--resume: {out} was written with --files {before}; use the same, or another output folder")
+    if before == files:
+        return
+    if ANSWERS in (before, files):
+        kinds = [f"a {'classifier of features' if one == ANSWERS else 'network'}" for one in (before, files)]
+        raise SetupError(
+            f"--resume: {out} is of a run with {kinds[0]}, now it is {kinds[1]}; use the same weights, or another "
+            "output folder"
+        )
+    raise SetupError(f"--resume: {out} was written with --files {before}; use the same, or another output folder")
 
 
 def open_output(out: Path, *, resume: bool) -> None:
@@ -61,8 +69,12 @@ def open_output(out: Path, *, resume: bool) -> None:
     remove_parts(out / "exams")
 
 
-def find_saved(out: Path, exam_ids: Collection[str], settings: Settings, *, weights_hash: str) -> frozenset[str]:
-    """The exams that are in `out` already, all read with these settings and weights.
+def find_saved(
+    out: Path, exam_ids: Collection[str], settings: Settings, *, load_settings: Callable[[Path], Settings]
+) -> frozenset[str]:
+    """The exams that are in `out` already, all read with these settings, weights among them.
+
+    load_settings  exam folder -> the settings that its exam was read with; raises SetupError for a damaged one
 
     Raises SetupError if one was read otherwise (it says what differs), or if `out` holds exams that are not
     in `exam_ids`: its tables would lose them.
@@ -75,13 +87,11 @@ def find_saved(out: Path, exam_ids: Collection[str], settings: Settings, *, weig
             "give the whole input again, or another output folder"
         )
     for exam_id in sorted(found):
-        saved = load_reading(exam_folder(out, exam_id))
-        before = {**saved.settings, "weights_hash": saved.reading.weights_hash}
-        now = {**settings, "weights_hash": weights_hash}
+        before = load_settings(exam_folder(out, exam_id))
         differing = [
-            f"{name} was {before.get(name)}, is {now.get(name)}"
-            for name in sorted({*before, *now})
-            if before.get(name) != now.get(name)
+            f"{name} was {before.get(name)}, is {settings.get(name)}"
+            for name in sorted({*before, *settings})
+            if before.get(name) != settings.get(name)
         ]
         if differing:
             raise SetupError(

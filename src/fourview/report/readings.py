@@ -123,10 +123,14 @@ def write_tables(
     lines = [",".join(row) for row in (UPSTREAM, *(numbers.get(exam, ("",) * 4) for exam in order))]
     write_whole(out / "upstream.csv", "\n".join(lines) + "\n")
 
+    write_whole(out / "failures.csv", tabulate_failures(failures, show_ids=show_ids).write_csv())
+
+
+def tabulate_failures(failures: Sequence[Failure], *, show_ids: bool = False) -> pl.DataFrame:
+    """The rows of failures.csv: exams that were not read and files that were left out."""
     names = ("kind", "exam", "name", "reason", *(("exam_label",) if show_ids else ()))
     records = [(f.kind, f.exam, f.name, f.reason, f.label)[: len(names)] for f in failures]
-    left_out = pl.DataFrame(records, schema=dict.fromkeys(names, pl.String), orient="row")
-    write_whole(out / "failures.csv", left_out.write_csv())
+    return pl.DataFrame(records, schema=dict.fromkeys(names, pl.String), orient="row")
 
 
 def calibrated_column(finding: Finding) -> str:

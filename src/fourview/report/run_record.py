@@ -31,7 +31,7 @@ class RunRecord:
     model         name, weights_hash, pixel_mode, unit, marks, device
     settings      what the readings depend on, besides the weights
     inputs        counts of what was found (and paths, only if the user asked for identifiers)
-    files         what is written per exam: "all" or "readings"
+    files         what is written per exam: "all" or "readings"; "answers" of a classifier of features
     """
 
     model: Mapping[str, Any]
@@ -44,14 +44,18 @@ class RunRecord:
 
     def add(self, reading: Reading, more_seconds: Mapping[str, float]) -> None:
         """The decisions and the timings of one exam that was read."""
-        for stage, seconds in {**reading.seconds, **more_seconds}.items():
-            self.seconds[stage].append(float(seconds))
+        self.add_seconds({**reading.seconds, **more_seconds})
         for image in reading.images:
             for decision in image.decisions:
                 key = (decision.topic, decision.value, decision.source)
                 if key not in self.decisions and len(self.decisions) >= _MOST_DECISIONS:
                     key = (decision.topic, "other values", decision.source)
                 self.decisions[key] += 1
+
+    def add_seconds(self, seconds: Mapping[str, float]) -> None:
+        """The timings of one exam: stage -> s."""
+        for stage, own in seconds.items():
+            self.seconds[stage].append(float(own))
 
     def write(self, out: Path, *, status: str, counts: Mapping[str, int], wall_s: float) -> dict[str, Any]:
         """OUT/run.json, whole or not at all; and its content. Raises OSError.

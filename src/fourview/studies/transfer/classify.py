@@ -42,7 +42,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class ExamAnswer:
-    """Of one exam: its images in the order of their files, its breasts."""
+    """Of one exam: its images in the order of their files, its breasts. engine: what ran the network"""
 
     exam_id: str
     patient_key: str | None
@@ -51,6 +51,7 @@ class ExamAnswer:
     breasts: tuple[Answer, ...]
     warnings: tuple[str, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    engine: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +106,16 @@ class Classifier:
         images = tuple(self._read_image(mammogram) for views in exam.views.values() for mammogram in views)
         sides = [side for side in Side if any(image.side is side for image in images)]
         breasts = tuple(self._join([image for image in images if image.side is side]) for side in sides)
-        return ExamAnswer(exam.exam_id, exam.patient_key, exam.label, images, breasts, exam.warnings, exam.left_out)
+        return ExamAnswer(
+            exam.exam_id,
+            exam.patient_key,
+            exam.label,
+            images,
+            breasts,
+            exam.warnings,
+            exam.left_out,
+            self.engine,
+        )
 
     def _read_image(self, mammogram: Mammogram) -> Answer:
         maker = self.card.features

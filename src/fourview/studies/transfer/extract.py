@@ -28,7 +28,8 @@ from fourview.studies.transfer.open_extractor import FeatureReader, open_extract
 from fourview.weights.home import is_weights
 from fourview.whole_files import writing_to
 
-MORE = ("angle", "age", "vendor", "spacing_mm", "pixel_mode", "more")  # columns of the manifest that rows.csv has beside COLUMNS
+# Columns of the manifest that rows.csv has beside COLUMNS.
+MORE = ("angle", "age", "vendor", "spacing_mm", "pixel_mode", "more")
 PHANTOM = "phantom"  # data set of a store
 Array = NDArray[np.float32]
 

@@ -31,7 +31,9 @@ from fourview.whole_files import write_whole
 Floats = NDArray[np.float64]
 Altered = Literal["", "permuted", "noise"]
 FOLDER, WHOLE = "pieces", "all_images"
-FORMAT = 2  # raised when pieces of an earlier version lack something; 2: AUC of the inner folds
+FORMAT = (
+    3  # raised when earlier pieces lack something or would come out otherwise; 3: how equal settings are told apart
+)
 _DIGITS = 9  # of scores in the files
 Piece = Mapping[str, Any]
 

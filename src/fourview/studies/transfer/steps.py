@@ -17,7 +17,7 @@ from imblearn.pipeline import Pipeline
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_selection import SelectFromModel
 from sklearn.linear_model import Lasso, LogisticRegression, RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier
@@ -26,7 +26,7 @@ from sklearn.svm import SVC, l1_min_c
 
 from fourview.exam import SetupError
 
-Classifier = Literal["lr", "l1_lr", "linear_svm", "rbf_svm", "ridge", "boosting", "knn", "majority"]
+Classifier = Literal["lr", "l1_lr", "linear_svm", "rbf_svm", "ridge", "random_forest", "boosting", "knn", "majority"]
 Selection = Literal["lasso", "l1", "none"]
 Imbalance = Literal["none", "weights", "smote"]
 CLASSIFIERS: tuple[Classifier, ...] = get_args(Classifier)
@@ -36,6 +36,7 @@ NAMES: dict[Classifier, str] = {
     "linear_svm": "linear SVM",
     "rbf_svm": "RBF SVM",
     "ridge": "ridge",
+    "random_forest": "random forest",
     "boosting": "gradient boosting",
     "knn": "nearest neighbours",
     "majority": "majority class",
@@ -48,6 +49,7 @@ GAMMAS = (0.1, 1.0, 10.0)
 _OTHER_VALUES: dict[str, tuple[float, ...]] = {
     "l1_lr": SHARES,
     "rbf_svm": (1e-4, 1e-2, 1.0, 1e2),  # fewer, because of the gammas
+    "random_forest": (0.05, 0.2),
     "boosting": (0.1,),
     "knn": (31, 15, 5),
     "majority": (1.0,),
@@ -63,7 +65,8 @@ class Setting:
     """What the inner folds choose.
 
     share  of the selection's penalty; 0: no selection
-    value  C (ridge: 1 / alpha), or the share of L1's penalty (l1_lr), the learning rate (boosting), neighbours (knn)
+    value  C (ridge: 1 / alpha), or the share of L1's penalty (l1_lr), of features that a split may choose from
+           (random_forest), the learning rate (boosting), neighbours (knn)
     gamma  of the RBF kernel, times 1 / (features x their variance); 0: no such kernel
     """
 
@@ -239,6 +242,9 @@ def _make_classifier(method: Method, setting: Setting, seen: Floats, y: Places, 
         "linear_svm": lambda: SVC(kernel="linear", **svm),
         "rbf_svm": lambda: SVC(kernel="rbf", gamma=setting.gamma / width, **svm),
         "ridge": lambda: RidgeClassifier(alpha=1 / value, class_weight=weights),
+        "random_forest": lambda: RandomForestClassifier(
+            200, max_features=value, min_samples_leaf=3, class_weight=weights, random_state=seed % 2**32
+        ),
         "boosting": lambda: HistGradientBoostingClassifier(
             learning_rate=value, class_weight=weights, random_state=seed % 2**32, **trees
         ),
