@@ -1,5 +1,7 @@
 """ResNet-18 and ResNet-50 as torchvision names and computes them, so that files for torchvision's load.
 
+Of grey images, with fewer channels or without the last layer it is the same network, whose files are its own.
+
 Method: He et al. 2016; the stride of a bottleneck lies in its 3x3 convolution ("v1.5"), as in torchvision.
 """
 
@@ -59,34 +61,48 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """(batch, 3, rows, cols) -> (batch, classes) logits.
+    """(batch, colours, rows, cols) -> (batch, classes) logits.
 
-    features  how many numbers `pooled` gives: 512 (resnet18), 2048 (resnet50)
+    classes      None: there is no last layer, and the answer is what it would see
+    colours      channels of an image
+    stage_channels  of the four stages
+    features     how many numbers `pooled` gives: 512 (resnet18), 2048 (resnet50)
+    middle       channels of the third stage's map
     """
 
-    def __init__(self, kind: ResNetKind, *, classes: int = IMAGENET_CLASSES) -> None:
+    def __init__(
+        self,
+        kind: ResNetKind,
+        *,
+        classes: int | None = IMAGENET_CLASSES,
+        colours: int = 3,
+        stage_channels: tuple[int, int, int, int] = STAGE_CHANNELS,
+    ) -> None:
         super().__init__()
         block = BasicBlock if kind == "resnet18" else Bottleneck
-        self.conv1 = nn.Conv2d(3, STAGE_CHANNELS[0], 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(STAGE_CHANNELS[0])
+        self.conv1 = nn.Conv2d(colours, stage_channels[0], 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(stage_channels[0])
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        stages, channels_in = [], STAGE_CHANNELS[0]
-        for number, (channels, count) in enumerate(zip(STAGE_CHANNELS, BLOCKS[kind], strict=True)):
+        stages, channels_in = [], stage_channels[0]
+        for number, (channels, count) in enumerate(zip(stage_channels, BLOCKS[kind], strict=True)):
             blocks: list[nn.Module] = []
             for place in range(count):
                 blocks.append(block(channels_in, channels, stride=2 if place == 0 and number > 0 else 1))
                 channels_in = block.widening * channels
             stages.append(nn.Sequential(*blocks))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
-        self.features = channels_in
-        self.fc = nn.Linear(channels_in, classes)
+        self.middle, self.features = block.widening * stage_channels[2], channels_in
+        self.fc = nn.Identity() if classes is None else nn.Linear(channels_in, classes)
+
+    def maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Of every 16th and of every 32nd pixel: (batch, middle, rows, cols) and (batch, features, rows, cols)."""
+        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
+        middle = self.layer3(self.layer2(self.layer1(x)))
+        return middle, self.layer4(middle)
 
     def pooled(self, x: Tensor) -> Tensor:
         """(batch, features): what the last layer sees, averaged over all positions."""
-        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)
-        return x.mean(dim=(2, 3))
+        return self.maps(x)[1].mean(dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.fc(self.pooled(x))

@@ -1,0 +1,106 @@
+"""Lesion networks for `fourview explain`: which methods they have, and their maps of a store's lesions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import typer
+
+from fourview.cli.app import INTERRUPTED, SOME_FAILED
+from fourview.cli.progress import asked_to_stop, shown_steps
+from fourview.exam import SetupError
+
+MethodOption = Literal["gate", "mask_gate", "gradcam", "ig", "smoothgrad", "gradient", "occlusion"]
+GATES = ("gate", "mask_gate")
+GATE_OF = {"attention": "gate", "mask": "mask_gate"}  # kind of gate -> the method that shows it
+
+
+def find_lesion_weights(weights: str) -> Path | None:
+    """The folder, if it holds lesion networks: RUN/weights, or RUN itself."""
+    from fourview.studies.lesion.lesion_weights import is_lesion_weights
+
+    folder = Path(weights).expanduser()
+    return next((one for one in (folder, folder / "weights") if is_lesion_weights(one)), None)
+
+
+def choose_methods(methods: Sequence[str], gate: str) -> tuple[str, ...]:
+    """What `signs_read` calls them. Raises SetupError for a gate that the network does not have."""
+    found = []
+    for method in methods:
+        if method not in get_args(MethodOption):
+            raise SetupError(f"--method {method}: need one of {', '.join(get_args(MethodOption))}")
+        if method in GATES and GATE_OF.get(gate) != method:
+            raise SetupError(f"--method {method}: found a network with the gate {gate!r}; need one with that gate")
+        found.append("gate" if method in GATES else method)
+    return tuple(dict.fromkeys(found))
+
+
+def explain_stored_lesions(
+    inputs: Sequence[Path],
+    folder: Path,
+    out: Path,
+    *,
+    method: str,
+    drawn: int,
+    curves: bool,
+    most: int,
+    seed: int,
+    device: str,
+    exams: list[str] | None,
+    allow_phantom_weights: bool,
+) -> None:
+    """Lesions of a store, CC and MLO of one lesion one after the other."""
+    from fourview.store.store import ABOUT_FILE, Store
+    from fourview.studies.lesion.lesion_reader import choose_device
+    from fourview.studies.lesion.lesion_weights import load_lesion_weights
+    from fourview.studies.lesion.signs_cases import find_asked
+    from fourview.studies.lesion.signs_explain import explain_lesions
+    from fourview.studies.lesion.signs_read import LesionLens
+    from fourview.terminal import open_console, show_document
+
+    if len(inputs) != 1 or not (inputs[0] / ABOUT_FILE).is_file():
+        raise SetupError("lesion networks read outlined lesions: found no store as INPUT; need one (`data prepare`)")
+    loaded, store = load_lesion_weights(folder), Store.open(inputs[0])
+    (chosen,) = choose_methods([method], loaded.card.network.gate)
+    asked_about = find_asked(store, loaded, folder, allow_phantom_weights=allow_phantom_weights)
+    cases = [case for case in asked_about.cases if not exams or case.view.exam in exams]
+    if not cases:
+        raise SetupError(f"{inputs[0]}: found no lesion of the exams {', '.join(exams or ())}; need one")
+    lens = LesionLens.open(store, loaded, methods=[chosen], device=choose_device(device), seed=seed)  # type: ignore[list-item]
+    settings = (
+        ("weights", f"{loaded.card.name}, {loaded.card.weights_hash}"),
+        ("method", method),
+        ("networks drawn anew", str(drawn)),
+        ("deletion and insertion", "yes" if curves else "no"),
+        ("seed", str(seed)),
+        ("lesion images", f"{min(most, len(cases))} of {len(cases)}"),
+    )
+    try:
+        with asked_to_stop() as asked, shown_steps("explaining lesions") as show:
+
+            def on_step(done: int, total: int, problem: str | None) -> None:
+                show(done, total, problem)
+                if asked():
+                    raise KeyboardInterrupt
+
+            document, failed = explain_lesions(
+                lens,
+                sorted(cases, key=lambda case: (case.view.key, case.view.angle))[:most],
+                chosen,  # type: ignore[arg-type]
+                out,
+                drawn=drawn,
+                curves=curves,
+                seed=seed,
+                marks=(f"{loaded.card.name}: trained on phantoms only",) if loaded.card.phantoms_only else (),
+                settings=settings,
+                notes=asked_about.notes,
+                on_step=on_step,
+            )
+    except KeyboardInterrupt:
+        typer.echo("fourview: interrupted; nothing was written", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    show_document(open_console(), document, out)
+    if failed:
+        raise typer.Exit(SOME_FAILED)

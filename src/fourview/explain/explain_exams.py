@@ -1,0 +1,151 @@
+"""Many exams explained, one after the other: a folder each, a table of all maps, and a page that sums them up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fourview.exam import Exam, ExamError, Finding, SetupError
+from fourview.explain.exam_document import Settings
+from fourview.explain.exam_folder import load_rows, write_explained
+from fourview.explain.explainer import Explainer
+from fourview.explain.maps_document import describe_maps
+from fourview.report.document import Document
+from fourview.report.document_folder import add_document
+from fourview.whole_files import remove_parts, write_whole
+
+RUN = "run.json"
+
+
+class Source(Protocol):
+    """An exam before its pixels are read."""
+
+    @property
+    def exam_id(self) -> str: ...
+    def read(self) -> Exam: ...
+    def read_outlines(self, finding: Finding) -> Mapping[str, NDArray[np.bool_]]: ...
+
+
+@dataclass(frozen=True)
+class ExplainStep:
+    """How far it is. exam: its id; doing: what is done next, "" when the exam is done; problem: why it could not be"""
+
+    done: int
+    total: int
+    exam: str
+    doing: str = ""
+    problem: str | None = None
+
+
+def explain_exams(
+    sources: Sequence[Source],
+    explainer: Explainer,
+    out: Path,
+    *,
+    settings: Settings,
+    on_step: Callable[[ExplainStep], None],
+) -> tuple[Document, dict[str, str]]:
+    """The page of all exams, and exam id -> why it could not be explained.
+
+    OUT/exams/ID/ of each (exam_folder.write_explained), OUT/maps.csv, OUT/report.html
+
+    on_step  called before every piece of work; may raise KeyboardInterrupt, after which the same call goes on
+    What an earlier call with the same settings left in OUT is taken. Raises SetupError: OUT holds something else.
+    """
+    open_folder(out, settings)
+    (out / "exams").mkdir(exist_ok=True)
+    remove_parts(out / "exams")
+    problems: dict[str, str] = {}
+    tables = []
+    for number, source in enumerate(sources):
+        folder = out / "exams" / source.exam_id
+        if not folder.is_dir():
+            try:
+                _explain(source, explainer, folder, settings, _steps(on_step, number, len(sources), source.exam_id))
+            except ExamError as error:
+                problems[source.exam_id] = str(error)
+        if source.exam_id not in problems:
+            tables.append(load_rows(folder))
+        on_step(ExplainStep(number + 1, len(sources), source.exam_id, problem=problems.get(source.exam_id)))
+    if not tables:
+        raise SetupError(f"found no exam that could be explained; the first: {next(iter(problems.values()))}")
+    rows = pl.concat(tables)
+    document = describe_maps(
+        rows, method=explainer.method, marks=explainer.screener.marks, problems=problems, settings=settings
+    )
+    add_document(out, document, tables={"maps": rows})
+    return document, problems
+
+
+def open_folder(out: Path, settings: Settings) -> None:
+    """OUT, empty or of the same settings. Raises SetupError."""
+    values: list[Any] = [list(setting) for setting in settings]
+    try:
+        if out.is_dir() and any(out.iterdir()):
+            _check_same(out, values)
+        else:
+            out.mkdir(parents=True, exist_ok=True)
+            write_whole(out / RUN, json.dumps(values, indent=1) + "\n")
+        remove_parts(out)
+    except OSError as error:
+        raise SetupError(f"output {out}: cannot be written ({error.strerror or error}); need another folder") from error
+
+
+def _check_same(out: Path, values: list[Any]) -> None:
+    try:
+        before = json.loads((out / RUN).read_bytes())
+    except (OSError, ValueError):
+        raise SetupError(f"output {out}: the folder is not empty; name a new one") from None
+    if before != values:
+        changed = [f"{name} is {value}" for name, value in values if [name, value] not in before]
+        raise SetupError(
+            f"output {out}: holds maps that were made otherwise ({'; '.join(changed) or 'fewer settings'}); use the "
+            "same options, or another folder"
+        )
+
+
+def _explain(
+    source: Source, explainer: Explainer, folder: Path, settings: Settings, report: Callable[[str], None]
+) -> None:
+    exam = source.read()
+    outlines = source.read_outlines(explainer.finding)
+    explained = explainer.explain(exam, outlines=outlines, report=report)
+    report("writing")
+    try:
+        write_explained(folder, explained, marks=explainer.screener.marks, settings=settings, outlines=outlines)
+    except OSError as error:
+        raise SetupError(
+            f"cannot write {folder}: {error.strerror or error}; make room or fix it, then run the same command"
+        ) from error
+
+
+def _steps(on_step: Callable[[ExplainStep], None], number: int, total: int, exam: str) -> Callable[[str], None]:
+    return lambda doing: on_step(ExplainStep(number, total, exam, doing))
+
+
+def from_files(sources: Iterator[Any]) -> Iterator[Source]:
+    """Exams of files (ingest.ExamSource): nobody has outlined their lesions."""
+    return (_FromFiles(source) for source in sources)
+
+
+@dataclass(frozen=True, eq=False)
+class _FromFiles:
+    source: Any
+
+    @property
+    def exam_id(self) -> str:
+        return str(self.source.exam_id)
+
+    def read(self) -> Exam:
+        exam: Exam = self.source.read()
+        return exam
+
+    def read_outlines(self, finding: Finding) -> Mapping[str, NDArray[np.bool_]]:
+        return {}

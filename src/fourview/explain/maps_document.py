@@ -1,0 +1,104 @@
+"""All maps of a run as a document: how many hold, and how well they find outlined lesions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from fourview.evaluate import Estimate, proportion
+from fourview.evaluate.means import clustered_mean, mean_ratio, paired_mean_difference
+from fourview.explain.exam_document import Settings, describe_methods
+from fourview.explain.methods import METHODS, MethodName
+from fourview.report.document import Document, Gallery, GalleryItem, Section, Table, estimate_table
+from fourview.report.versions import package_versions
+
+_TESTS = ("empty", "weights drawn anew", "deletion", "insertion", "share in outlines")
+UNIT = "map"
+
+
+def describe_maps(
+    rows: pl.DataFrame, *, method: MethodName, marks: Sequence[str], problems: Mapping[str, str], settings: Settings
+) -> Document:
+    """The page above the exams' pages. rows: of exam_document.tabulate_maps, of all exams"""
+    located = measure_located(rows)
+    tested = rows.filter(pl.col("alike_drawn_anew").is_not_null() | pl.col("deletion").is_not_null())
+    untested = len(rows) - len(tested)
+    warnings = [*marks]
+    if untested:
+        warnings.append(f"{untested} of {len(rows)} maps were not tested: they may not show what the network does")
+    if not located:
+        warnings.append("no lesion is outlined in these images: nothing says whether the maps find lesions")
+    if problems:
+        warnings.append(f"{len(problems)} exams could not be explained")
+    sections = [_describe_tests(tested)] if len(tested) else []
+    if located:
+        sections.append(
+            Section(
+                "located",
+                "Maps against outlined lesions",
+                (estimate_table("located", "Own breast, images with an outline", located, note=LOCATED_NOTE),),
+            )
+        )
+    sections.append(_describe_exams(rows, problems))
+    return Document(
+        kind="explanation",
+        title=f"Where scores come from: {METHODS[method].title}, {rows['exam'].n_unique()} exams",
+        headline=tuple(located[:2]),
+        sections=tuple(sections),
+        warnings=tuple(warnings),
+        methods=describe_methods(method),
+        settings=tuple(settings),
+        versions=package_versions(),
+    )
+
+
+LOCATED_NOTE = (
+    "Chance: the outlines' share of the tissue that the network looked at, which is what a map without knowledge has "
+    "in them. Ratio: mean share over mean chance."
+)
+
+
+def measure_located(rows: pl.DataFrame) -> list[Estimate]:
+    """Ratio, difference, share, chance, pointing game, its chance; empty where nothing is outlined."""
+    own = rows.filter(pl.col("share_in_outlines").is_not_null())
+    if not len(own):
+        return []
+    patient = own["patient"].to_list()
+    share, chance = own["share_in_outlines"].to_numpy(), own["chance_share"].to_numpy()
+    hits = own["pointing_hit"].cast(pl.Int64).to_numpy()
+    return [
+        mean_ratio(share, chance, cluster=patient, unit=UNIT, name="share in outlines over chance"),
+        proportion(hits, cluster=patient, unit=UNIT, name="pointing game: highest place in or near an outline"),
+        clustered_mean(own["pointing_chance"].to_numpy(), cluster=patient, unit=UNIT, name="pointing game by chance"),
+        clustered_mean(share, cluster=patient, unit=UNIT, name="share in outlines"),
+        clustered_mean(chance, cluster=patient, unit=UNIT, name="share in outlines by chance"),
+        paired_mean_difference(share, chance, cluster=patient, unit=UNIT, name="share in outlines minus chance"),
+    ]
+
+
+def _describe_tests(rows: pl.DataFrame) -> Section:
+    patient = rows["patient"].to_list()
+    failed = rows["fails"].fill_null("")
+    found = [
+        proportion((failed != "").cast(pl.Int64).to_numpy(), cluster=patient, unit=UNIT, name="maps that fail a test")
+    ]
+    for name in _TESTS:
+        hits = np.array([name in text.split("; ") for text in failed.to_list()], np.int64)
+        found.append(proportion(hits, cluster=patient, unit=UNIT, name=f"fail: {name}"))
+    return Section("tests", "Tests of the maps", (estimate_table("tests", "Maps that fail", found),))
+
+
+def _describe_exams(rows: pl.DataFrame, problems: Mapping[str, str]) -> Section:
+    items = []
+    for (exam,), own in rows.group_by("exam", maintain_order=True):
+        failed = int((own["fails"].fill_null("") != "").sum())
+        scores = dict(zip(own["score"].to_list(), own["log_odds"].to_list(), strict=True))
+        lines = [f"{score}: {value:.2f}" for score, value in scores.items()]
+        lines.append(f"{len(own)} maps, {failed} fail a test" if failed else f"{len(own)} maps")
+        items.append(GalleryItem(str(exam), tuple(lines), link=f"exams/{exam}/report.html"))
+    parts: list[Table | Gallery] = [Gallery("exams", "Exams", tuple(items))]
+    if problems:
+        parts.append(Table("problems", "Not explained", ("exam", "why"), tuple(problems.items())))
+    return Section("exams", "Exams", tuple(parts))

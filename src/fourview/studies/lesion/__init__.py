@@ -1,0 +1,1 @@
+"""Benign or malignant: networks, baselines and signs of outlined lesions."""

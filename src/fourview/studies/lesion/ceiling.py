@@ -1,0 +1,34 @@
+"""The label ceiling: what nobody can beat on these lesions, because it knows the probability behind each label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fourview.exam import SetupError
+from fourview.studies.lesion.cases import LesionView
+
+PLANTED = "p_malignant"  # descriptor: the probability that a phantom's label was drawn with
+UNKNOWN = (
+    "The label ceiling is not known: nobody knows the probability of malignancy behind a real lesion's label. It is "
+    "known for phantoms alone."
+)
+
+
+def read_planted(views: Sequence[LesionView]) -> NDArray[np.float64] | None:
+    """(views,) the probability that each label was drawn with; None where a lesion has none, as all real ones.
+
+    Raises SetupError for one that is no probability.
+    """
+    said = [view.words.get(PLANTED) for view in views]
+    if not said or any(text is None for text in said):
+        return None
+    try:
+        values = np.array([float(text or "") for text in said])
+    except ValueError as error:
+        raise SetupError(f"{PLANTED}: {error}; need probabilities") from error
+    if not ((values >= 0) & (values <= 1)).all():
+        raise SetupError(f"{PLANTED}: found {values.min():g} to {values.max():g}; need probabilities")
+    return values

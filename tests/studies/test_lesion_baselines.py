@@ -1,0 +1,258 @@
+"""`fourview lesion handcrafted` from store to page: folds, what each baseline may see, the ceiling, resuming."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner, Result
+
+from fourview.cli import app
+from fourview.exam import SetupError
+from fourview.store.store import Store
+from fourview.studies.lesion import handcrafted_runs, handcrafted_store
+from fourview.studies.lesion.cases import find_lesions
+from fourview.studies.lesion.ceiling import read_planted
+from fourview.studies.lesion.descriptors_store import list_inputs, list_words, predict_held_out
+from fourview.studies.lesion.folds import OFFICIAL_TEST, LesionFolds, divide_lesions
+from fourview.studies.lesion.handcrafted import FAMILIES, TITLES, list_names
+from fourview.studies.lesion.handcrafted_results import choose_by_inner, make_baseline
+from fourview.studies.lesion.handcrafted_runs import (
+    ALL,
+    Reader,
+    Said,
+    do_task,
+    list_tasks,
+    make_cases,
+    reduce_edges,
+    score_steadily,
+    walk_held_out,
+)
+from fourview.studies.lesion.handcrafted_store import LesionNumbers, measure_views
+from fourview.studies.lesion.handcrafted_study import plan_methods
+from fourview.studies.transfer.cases import Cases
+from fourview.studies.transfer.nested import tune
+from fourview.studies.transfer.steps import Method, Setting
+from tests.studies.lesion_drawn_set import draw_set
+
+QUICK = ("--classifier", "lr,l1_lr", "--selection", "none", "--inner", "2", "--set", "folds=3")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_crops() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handcrafted_store, "SIDE_PX", 96)
+        yield
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return draw_set(tmp_path_factory.mktemp("drawn"), fooled=(0, 5))
+
+
+@pytest.fixture(scope="module")
+def folds(drawn: Store) -> LesionFolds:
+    return divide_lesions(find_lesions(drawn), folds=3, seed=0)
+
+
+@pytest.fixture(scope="module")
+def out(drawn: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("baselines") / "out"
+    result = _run(drawn, folder)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture(scope="module")
+def numbers(out: Path, drawn: Store, folds: LesionFolds) -> LesionNumbers:
+    return measure_views(drawn, folds.views, out)
+
+
+def _run(store: Store, out: Path, *more: str) -> Result:
+    return CliRunner().invoke(app, ["lesion", "handcrafted", str(store.path), "--out", str(out), *QUICK, *more])
+
+
+def test_the_page_has_hand_crafted_numbers_words_and_the_ceiling_side_by_side(out: Path) -> None:
+    found = json.loads((out / "results.json").read_text())
+    assert found["kind"] == "lesion baselines"
+    lesions = pl.read_csv(out / "lesions.csv")
+    rows = dict(lesions.group_by("baseline").len().iter_rows())
+    assert set(rows.values()) == {12}  # the same lesions under each
+    assert set(lesions["sort"]) == {"hand-crafted", "family", "words", "ceiling"}
+    assert set(lesions.filter(sort="words")["baseline"]) == {
+        "shape and margins",
+        "shape and margins, density, subtlety",
+        "BI-RADS assessment",
+        "shape and margins, BI-RADS assessment",
+    }
+    page = (out / "report.html").read_text()
+    for text in ("chosen in the inner folds", "label ceiling", "size and shape", "Subtlety and assessment"):
+        assert text in page
+    assert (out / "plots/baselines.svg").is_file()
+
+
+def test_each_lesion_is_held_out_once_and_its_probability_is_the_mean_of_its_views(out: Path) -> None:
+    lesions = pl.read_csv(out / "lesions.csv").filter(baseline="logistic regression")
+    assert sorted(lesions["fold"].unique()) == [1, 2, 3]
+    means = (lesions["p_cc"] + lesions["p_mlo"]) / 2
+    assert lesions["p"].to_numpy() == pytest.approx(means.to_numpy())
+    y, p = lesions["malignant"].to_numpy(), lesions["p"].to_numpy()
+    clear = ~lesions["patient"].is_in(["drawn/p00", "drawn/p05"]).to_numpy()
+    assert p[y & clear].min() > p[~y & clear].max()  # stars and discs
+    assert p[y & ~clear].max() < p[~y & ~clear].min()  # those that look as the other class does
+
+
+def test_the_words_that_know_the_answer_never_reach_the_pixels_readers(
+    drawn: Store, folds: LesionFolds, numbers: LesionNumbers
+) -> None:
+    for name in ("assessment", "subtlety", "pathology", "p_malignant", "density"):
+        assert not any(name in text for _, text in list_names())
+    tasks = list_tasks(folds, numbers, [Reader(ALL, Method("lr", "none"))], inner=2, seed=0)
+    assert tasks[0].values.shape == (24, len(list_names()))
+    words = list_words(drawn, folds.views)
+    assert all("pathology" not in own and "p_malignant" not in own for own in words)
+
+
+def test_what_a_test_lesion_looks_like_changes_nothing_that_is_said_of_others(
+    folds: LesionFolds, numbers: LesionNumbers
+) -> None:
+    """Scaling, PCA of the edges and settings are learned without it."""
+    reader = Reader(ALL, Method("lr", "none", value=0.1))
+    task = list_tasks(folds, numbers, [reader], inner=2, seed=0)[0]
+    before = do_task(task)["p"]
+    task.values[task.test[0]] += 50
+    assert task.edges is not None
+    task.edges[task.test[0]] *= 7
+    after = do_task(task)["p"]
+    task.values[task.test[0]] -= 50
+    task.edges[task.test[0]] /= 7
+    assert after[0] != before[0]
+    assert after[1:] == pytest.approx(before[1:], abs=1e-9)
+
+
+def test_an_svm_without_an_intercept_of_its_own_is_taken_back_to_where_the_inner_folds_put_it() -> None:
+    values = np.random.default_rng(0).normal(size=(60, 3))
+    values[:30] += 1
+    cases = Cases(np.repeat([1, 0], 30), np.arange(60), np.arange(60))
+    svm = tune(values, cases, Method("rbf_svm", "none", value=1e-4), inner=3)
+    moved = replace(svm, centre=svm.centre + 2)  # as an intercept of -1 where the inner folds had 1
+    assert abs(moved.score(values).mean()) > 50
+    found = score_steadily(moved, values, values[:40])
+    assert np.abs(found).max() < 6
+    assert found[:30].mean() > found[30:].mean()
+    steady = tune(values, cases, Method("lr", "none", value=1.0), inner=3)
+    assert (score_steadily(steady, values, values[:5]) == steady.score(values[:5])).all()
+
+
+def test_edges_become_components_of_the_training_lesions(numbers: LesionNumbers) -> None:
+    train, test = reduce_edges(numbers.edges[:16], numbers.edges[16:])
+    assert train.shape == (16, 15)
+    assert test.shape == (8, 15)
+    assert train.mean(axis=0) == pytest.approx(np.zeros(15), abs=1e-9)
+    assert (np.diff(train.var(axis=0)) <= 1e-9).all()
+
+
+def test_folds_are_those_of_the_networks(folds: LesionFolds) -> None:
+    walked = walk_held_out(folds)
+    assert len(walked) == 3
+    for fold, train, test in walked:
+        parts = folds.parts(fold)
+        assert (parts[test] == "test").all()
+        assert set(parts[train]) == {"train", "validation"}
+    cases = make_cases(folds)
+    assert len(np.unique(cases.breasts)) == 12  # a lesion's two views are one
+    assert (cases.truth("breast") == folds.malignant[::2]).all()
+
+
+def test_of_an_official_split_the_test_part_is_read_once(tmp_path: Path) -> None:
+    store = draw_set(tmp_path, patients=20, official=("train", "train", "test", "test", "train"), planted=False)
+    folds = divide_lesions(find_lesions(store), split="official", folds=3)
+    ((fold, train, test),) = walk_held_out(folds)
+    assert fold == 0
+    assert (folds.fold[test] == OFFICIAL_TEST).all()
+    assert {folds.views[place].official for place in train} == {"train"}
+    words = list_words(store, folds.views)
+    p = predict_held_out(folds, words, list_inputs(words)[0])
+    assert np.isfinite(p[test]).all()
+    assert np.isnan(p[train]).all()
+    table = make_baseline(folds, "words", "words", p).table
+    assert set(table["fold"]) == {0}
+    assert table.height == len(test) // 2
+    assert read_planted(folds.views) is None  # as of real lesions
+
+
+def test_the_ceiling_is_the_probability_that_labels_were_drawn_with(out: Path, folds: LesionFolds) -> None:
+    planted = read_planted(folds.views)
+    assert planted is not None
+    assert planted[folds.malignant].tolist() == [0.9] * 12
+    lesions = pl.read_csv(out / "lesions.csv").filter(sort="ceiling")
+    assert lesions["p"].to_list() == lesions["p_cc"].to_list()
+    assert set(lesions["p"]) == {0.9, 0.1}
+
+
+def test_in_each_fold_the_inner_folds_choose_not_the_outer_one() -> None:
+    def said(fold: int, area: float, p: float) -> Said:
+        return Said(fold, np.array([fold]), np.array([p]), 0.5, area, Setting(), None, 0)
+
+    first, second = (said(0, 0.7, 0.1), said(1, 0.8, 0.2)), (said(0, 0.9, 0.3), said(1, 0.8, 0.4))
+    assert [float(own.p[0]) for own in choose_by_inner([first, second])] == [0.3, 0.2]
+
+
+def test_sizes_are_in_mm_where_all_pixel_sizes_are_known(out: Path, drawn: Store) -> None:
+    rows = pl.read_csv(out / "features.csv")
+    assert rows.height == 24
+    assert rows.columns[7:] == [f"{title}: {name}" for title, name in _named()]
+    area = np.pi * (18 * 0.5) ** 2
+    assert rows["size and shape: area"].to_numpy() == pytest.approx(np.full(24, area), rel=0.35)
+    malignant = rows.filter(pl.col("malignant") & ~pl.col("patient").str.ends_with("p05"))
+    benign = rows.filter(~pl.col("malignant") & ~pl.col("patient").str.ends_with("p00"))
+    assert malignant["size and shape: compactness"].max() < benign["size and shape: compactness"].min()  # type: ignore[operator]
+
+
+def test_a_finished_study_is_written_again_without_new_work(
+    out: Path, drawn: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (out / "lesions.csv").read_bytes()
+    monkeypatch.setattr(handcrafted_store, "measure_lesion", None)  # would fail if it were called
+    monkeypatch.setattr(handcrafted_runs, "tune", None)
+    assert _run(drawn, out, "--resume").exit_code == 0
+    assert (out / "lesions.csv").read_bytes() == before
+
+
+def test_another_study_does_not_go_into_the_same_folder(out: Path, drawn: Store) -> None:
+    assert isinstance(_run(drawn, out).exception, SetupError)
+    other = _run(drawn, out, "--resume", "--set", "seed=5")
+    assert "found a study of another seed" in str(other.exception)
+
+
+def test_lesions_that_cannot_be_measured_are_listed_and_the_others_go_on(tmp_path: Path) -> None:
+    store = draw_set(tmp_path, patients=14, empty=(13,), spacing_mm=None, planted=False)
+    result = _run(store, tmp_path / "out", "--no-families", "--classifier", "lr")
+    assert result.exit_code == 1
+    failures = pl.read_csv(tmp_path / "out/failures.csv")
+    assert failures["image"].to_list() == ["p13-CC", "p13-MLO"]
+    assert failures["reason"].str.contains("one grey value").all()
+    found = json.loads((tmp_path / "out/results.json").read_text())
+    settings = dict(found["settings"]) if isinstance(found["settings"], list) else found["settings"]
+    assert "pixels of the file" in str(settings)
+    assert "The label ceiling is not known" in (tmp_path / "out/report.html").read_text()
+
+
+def test_linear_classifiers_select_first_and_trees_see_all_numbers() -> None:
+    selections = {own.classifier: own.selection for own in plan_methods("lr,l1_lr,random_forest,boosting", "lasso")}
+    assert selections == {"lr": "lasso", "l1_lr": "none", "random_forest": "none", "boosting": "none"}
+
+
+def test_a_classifier_named_twice_is_refused(drawn: Store, tmp_path: Path) -> None:
+    result = _run(drawn, tmp_path / "out", "--classifier", "lr,lr")
+    assert "need each once" in str(result.exception)
+
+
+def _named() -> list[tuple[str, str]]:
+    assert set(TITLES) == set(FAMILIES)
+    return [(TITLES[family], name) for family, name in list_names()]
