@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from scipy.special import ndtr
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
@@ -22,6 +23,7 @@ from fourview.studies.transfer.curve_measures import (
     balanced,
     draw_weights,
     measure_curve,
+    multiply_strangers,
     pair_areas,
 )
 from fourview.studies.transfer.curve_rounds import (
@@ -142,7 +144,8 @@ def test_the_spread_is_that_of_training_sets_and_not_of_test_parts() -> None:
     """Two draws that score alike have no spread, however much test parts differ."""
     fold = (CASES.patients % 2).astype(np.int64)
     same = np.stack([VALUES[:, 0], VALUES[:, 0]])
-    other = np.stack([VALUES[:, 0], -VALUES[:, 0]])
+    signal = VALUES[:, 0] + 2 * CASES.y
+    other = np.stack([signal, -signal])
     called = np.zeros((2, 160), np.int64)
     rounds = [Round(fold, {5: s, 10: other}, {5: called, 10: called}, {5: 0.0, 10: 0.0}) for s in (same, same)]
     few, more = measure_curve(rounds, CASES, (5, 10)).points
@@ -151,7 +154,45 @@ def test_the_spread_is_that_of_training_sets_and_not_of_test_parts() -> None:
     assert (few.auc_spread.sd, few.auc_error) == (0, 0)
     assert few.auc.low < few.auc.value < few.auc.high
     assert more.auc_spread.sd > 0
-    assert more.auc_spread.below.n == 8
+
+
+def _rounds_of(quality: np.ndarray, cases: Cases, rng: np.random.Generator) -> list[Round]:
+    """Each draw's scores of each test part: the truth times its own quality, and noise. quality (rounds, draws)"""
+    images, rounds = len(cases.y), []
+    for own in quality:
+        scores = own[:, None] * cases.y + rng.normal(size=(len(own), images))
+        fold = (rng.permutation(int(cases.patients.max()) + 1) % 5)[cases.patients]
+        rounds.append(Round(fold, {5: scores}, {5: (scores > own[:, None] / 2).astype(np.int64)}, {5: 0.0}))
+    return rounds
+
+
+@pytest.mark.parametrize("scatter", [0.0, 0.6])
+def test_the_spread_is_that_of_classifiers_on_endless_patients_however_small_the_test_parts(scatter: float) -> None:
+    rng = np.random.default_rng(1)
+    owner = np.repeat(np.arange(60), 2)
+    cases = Cases((owner % 3 == 0).astype(np.int64), owner, owner)
+    quality = 1 + scatter * rng.normal(size=(60, 4))
+    rounds = _rounds_of(quality, cases, rng)
+    true = ndtr(quality / np.sqrt(2)), ndtr(quality / 2)  # AUC and balanced accuracy of normal scores, in closed form
+    point = measure_curve(rounds, cases, (5,)).points[0]
+    for found, areas in zip((point.auc_spread, point.balanced_spread), true, strict=True):
+        assert found is not None
+        expected = float(np.sqrt(areas.var(axis=1, ddof=1).mean()))
+        assert found.sd == pytest.approx(expected, abs=0.025)
+        assert found.low < areas.mean() < found.high or scatter == 0
+    plain = [
+        np.var([roc_auc_score(cases.y[own], score[own]) for score in done.scores[5]], ddof=1)
+        for done in rounds
+        for own in (done.fold == part for part in range(5))
+        if 0 < cases.y[own].sum() < own.sum()
+    ]
+    assert np.sqrt(np.mean(plain)) > 0.1  # what two classifiers differ by on a dozen patients
+
+
+def test_products_leave_out_whoever_is_named_twice() -> None:
+    table = np.random.default_rng(0).normal(size=(5, 5))
+    plain = sum(table[p, q] * table[r, s] for p, q, r, s in np.ndindex(5, 5, 5, 5) if not {p, q} & {r, s})
+    assert multiply_strangers(table) == pytest.approx(plain)
 
 
 SIZES = np.array([5.0, 10, 20, 40, 80])

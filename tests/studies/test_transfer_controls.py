@@ -141,7 +141,22 @@ def test_permuted_labels_keep_their_number_and_clump_but_lose_the_features() -> 
     drawn = permute_labels(clumped, np.random.default_rng(0))
     assert drawn.y.sum() == clumped.y.sum()
     assert (drawn.y != clumped.y).mean() > 0.2
-    assert drawn.positive_patients <= 2 * clumped.positive_patients
+    assert drawn.positive_patients == clumped.positive_patients
+
+
+def test_patients_with_other_numbers_of_images_keep_whole_labels_where_somebody_has_as_many() -> None:
+    patients = np.repeat(np.arange(31), [*[2] * 15, *[4] * 15, 5])
+    y = np.isin(patients, [0, 1, 2, 3, 20, 21, 22, 23]).astype(np.int64)
+    y[-3:] = 1
+    cases = Cases(y, patients, patients)
+    found = [permute_labels(cases, np.random.default_rng(seed)).y for seed in range(20)]
+    for drawn in found:
+        shares = np.bincount(patients, drawn) / np.bincount(patients)
+        assert sorted(shares[:15]) == [*[0.0] * 11, *[1.0] * 4]
+        assert sorted(shares[15:30]) == [*[0.0] * 11, *[1.0] * 4]
+        assert shares[30] == 3 / 5
+    assert len({tuple(drawn[-5:]) for drawn in found}) > 3
+    assert np.mean(found, axis=0)[:30] == pytest.approx(np.full(30, 4 / 15), abs=0.35)
 
 
 def test_noise_that_a_breasts_images_share_correlates_within_breasts_only() -> None:

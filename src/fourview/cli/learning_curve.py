@@ -122,7 +122,7 @@ def _tabulate(found: Curve) -> Table:
     for point in found.points:
         spread = point.auc_spread
         own = ("all: one set", "") if spread is None else (
-            f"{spread.low:.3f} to {spread.high:.3f}", f"{100 * spread.below.value:.0f} %"
+            f"{spread.low:.3f} to {spread.high:.3f}", f"{100 * spread.below:.0f} %"
         )  # fmt: skip
         numbers = write_estimate(point.auc), *own, write_estimate(point.balanced_accuracy), str(point.classifiers)
         table.add_row(str(point.patients), *numbers)

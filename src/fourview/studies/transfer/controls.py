@@ -23,12 +23,22 @@ Floats = NDArray[np.float64]
 
 
 def permute_labels(cases: Cases, rng: np.random.Generator) -> Cases:
-    """The cases with their labels laid out anew, patient by patient in a random order: as many, as clumped."""
-    owners = int(cases.patients.max()) + 1
-    order = rng.permutation(owners)
-    drawn = np.concatenate([cases.y[cases.patients == patient] for patient in order])
-    y = np.empty_like(cases.y)
-    y[np.argsort(cases.patients, kind="stable")] = drawn
+    """The cases with labels dealt anew, whole patients' to patients with as many images: as many, as clumped.
+
+    Of patients whose number of images nobody else has, the images' labels are dealt among all of theirs.
+    """
+    images = np.bincount(cases.patients)
+    places = np.split(np.argsort(cases.patients, kind="stable"), np.cumsum(images)[:-1])
+    y, odd = np.empty_like(cases.y), []
+    for number in np.unique(images):
+        alike = np.flatnonzero(images == number)
+        if len(alike) == 1:
+            odd.append(places[int(alike[0])])
+        for to, giver in zip(alike, rng.permutation(alike), strict=True):
+            y[places[to]] = cases.y[places[giver]]
+    if odd:
+        rest = np.concatenate(odd)
+        y[rest] = cases.y[rng.permutation(rest)]
     return replace(cases, y=y)
 
 

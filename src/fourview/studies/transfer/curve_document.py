@@ -17,6 +17,7 @@ from fourview.studies.transfer.forecast import TIMES, Forecast
 from fourview.studies.transfer.learning_curve import SMALL, CurveStudy
 
 _X = "Training patients"
+NARROW = "They know nothing of the luck of those trained on and are too short, most of all at small sizes."
 _ADVANCE = 40  # points of the law's line
 
 
@@ -62,7 +63,7 @@ def _row(point: SizePoint) -> dict[str, float | int | None]:
         row |= {f"{name}_sd_of_sets": None if spread is None else spread.sd}
         row |= {f"{name}_p5_of_sets": None if spread is None else spread.low}
         row |= {f"{name}_p95_of_sets": None if spread is None else spread.high}
-        row |= {f"{name}_below_chance": None if spread is None else spread.below.value}
+        row |= {f"{name}_below_chance": None if spread is None else spread.below}
     return row
 
 
@@ -87,6 +88,7 @@ def _sizes(study: CurveStudy, curve: Curve, forecast: Forecast) -> Section:
         ),
         "Means over draws of training patients. Bands: 95 % over patients under test"
         + ("; the forecast's also over draws." if forecast.estimates else ".")
+        + f" {NARROW}"
         + " The same patients are tested at every size.",
         {line.label: {"patients": line.x, "value": line.y, "low": line.low, "high": line.high} for line in shown},
     )
@@ -156,7 +158,8 @@ def _single_sets(curve: Curve) -> Section:
         )
         if points
         else "",
-        "Lines: means. Bands: from the 5th to the 95th percentile of single training sets, whoever is tested.",
+        "Lines: means. Bands: from the 5th to the 95th percentile of single training sets, tested on endlessly many "
+        "patients.",
         {line.label: {"patients": line.x, "mean": line.y, "p5": line.low, "p95": line.high} for line in lines},
     )
     columns = (
@@ -171,7 +174,8 @@ def _single_sets(curve: Curve) -> Section:
     )
     note = (
         "Of single training sets, around their mean in a test part: an interval over patients says how well a number "
-        "is known, this says how much of it is the luck of the draw. It holds a little of the luck of small test parts."
+        "is known, this says how much of it is the luck of the draw. What the luck of small test parts adds is "
+        "estimated and taken off; percentiles and shares are those of a normal distribution of the log odds."
     )
     table = Table("single_sets", "Single training sets", columns, tuple(rows), note)
     text = (
@@ -216,9 +220,9 @@ def _warnings(study: CurveStudy, curve: Curve, forecast: Forecast) -> tuple[str,
         )
     for point in curve.points:
         spread = point.auc_spread
-        if spread is not None and spread.below.value >= 0.05:
-            share = 100 * spread.below.value
-            found.append(f"With {point.patients} patients {share:.0f} % of training sets rank worse than chance.")
+        if spread is not None and spread.below >= 0.05:
+            share = 100 * spread.below
+            found.append(f"With {point.patients} patients about {share:.0f} % of training sets rank worse than chance.")
     if forecast.refused:
         found.append(f"No forecast: {forecast.refused}.")
     return tuple(found)

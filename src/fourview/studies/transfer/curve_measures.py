@@ -1,21 +1,25 @@
 """What a learning curve says of each size: how well on whom was tested, and how much it depends on whom one trained.
 
 Scores of different classifiers are never ranked against each other: the AUC is the share of pairs (positive, negative)
-of the same test part in the right order. Its interval resamples patients under test. The spread is that of single
-training sets: of a test part's AUCs around their mean over draws, so that the test part's own luck is left out.
+of the same test part in the right order. Its interval resamples patients under test, and knows nothing of the luck of
+those that were trained on: it is too short. The spread is that of single
+training sets, tested on endlessly many patients: two classifiers that are equally good on all women differ on twelve,
+and that is taken out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import ndtr, stdtrit
 
-from fourview.evaluate import Estimate, proportion
+from fourview.evaluate import Estimate
 from fourview.evaluate.estimate import logit_interval
 from fourview.evaluate.table import count_rarer, few_units
 from fourview.studies.transfer.cases import Cases
@@ -27,16 +31,20 @@ Places = NDArray[np.int64]
 RESAMPLES = 400
 _MOST_PRODUCTS = 2e8  # pairs x resamples of one classifier beyond which fewer resamples are drawn
 _FEWEST = 100
+Right = Callable[[Any, Any], Floats]  # of positives' and negatives' scores or calls: (positives, negatives)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Of single training sets: sd, 5th and 95th percentile, and the share below chance."""
+    """Of single training sets, tested on endlessly many patients: sd, 5th and 95th percentile, share below chance.
+
+    Percentiles and share are those of a normal distribution of the log odds with that sd.
+    """
 
     sd: float
     low: float
     high: float
-    below: Estimate
+    below: float
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class SizePoint:
 
     patients, rounds, classifiers  trained on how many patients, how often
     auc, balanced_accuracy  with intervals over patients under test;  auc_error  standard error of the mean over rounds
-    auc_spread, balanced_spread  of single training sets; None where all patients are taken
+    auc_spread, balanced_spread  of single training sets; None where all patients are taken or parts are too small
     untuned  share of classifiers with too few positives for inner folds
     """
 
@@ -142,24 +150,10 @@ def _measure_size(own: Sequence[Round], size: int, cases: Cases, areas: Floats, 
     folds = int(own[0].fold.max()) + 1
     error = float(areas[:, 0].std(ddof=1) / math.sqrt(len(own))) if len(own) > 1 else math.nan
     auc, balance = _estimate("AUC", areas, cases), _estimate("balanced accuracy", shares, cases)
-    alone = np.ones((1, len(y)))
-    by_fold: list[list[list[tuple[float, float]]]] = []
-    for done in own if draws > 1 else ():
-        places = [np.flatnonzero(done.fold == number) for number in range(folds)]
-        by_fold.append(
-            [
-                [
-                    (
-                        float(pair_areas(y[p], done.fold[p], done.scores[size][d, p], alone[:, p])[0]),
-                        float(balanced(y[p], done.called[size][d, p], alone[:, p])[0]),
-                    )
-                    for p in places
-                ]
-                for d in range(draws)
-            ]
-        )
-    table = np.array(by_fold)  # (rounds, draws, folds, 2)
-    of_auc, of_balance = (_spread(table[..., k], e.value) if draws > 1 else None for k, e in enumerate((auc, balance)))
+    of_auc = of_balance = None
+    if draws > 1:
+        of_auc = spread_of_sets(auc.value, own, lambda done: done.scores[size], cases, _ranked)
+        of_balance = spread_of_sets(balance.value, own, lambda done: done.called[size], cases, _called)
     untuned = float(np.mean([done.untuned[size] for done in own]))
     return SizePoint(size, len(own), len(own) * draws * folds, auc, balance, error, of_auc, of_balance, untuned)
 
@@ -176,13 +170,54 @@ def _estimate(name: str, resampled: Floats, cases: Cases) -> Estimate:
     return Estimate(name, value, low, high, se, *counts, "image", method, few_units(yes, cases.patients))
 
 
-def _spread(by_fold: Floats, centre: float) -> Spread:
-    """by_fold (rounds, draws, folds), at least two draws"""
-    draws = by_fold.shape[1]
-    around = (by_fold - by_fold.mean(axis=1, keepdims=True)) * math.sqrt(draws / (draws - 1))
-    single = centre + around
-    low, high = np.percentile(single, (5, 95))
-    rounds, _, folds = by_fold.shape
-    part = np.broadcast_to(np.arange(rounds * folds).reshape(rounds, 1, folds), by_fold.shape).ravel()
-    below = proportion((single < CHANCE).ravel().astype(int), cluster=part, unit="training set", name="below chance")
-    return Spread(float(np.sqrt((around**2).mean())), max(0.0, float(low)), min(1.0, float(high)), below)
+def spread_of_sets(
+    centre: float, rounds: Sequence[Round], said: Callable[[Round], Floats | Places], cases: Cases, right: Right
+) -> Spread | None:
+    """The spread of classifiers around their mean; None where test parts have too few patients.
+
+    The variance is half the mean squared difference of two classifiers that are tested on endlessly many patients. Its
+    unbiased estimate multiplies differences of pairs of images (positive, negative) that have no patient in common.
+
+    centre  the mean;  rounds  each with at least two draws;  said  a round's (draws, images) scores or calls
+    """
+    squares, pairs = 0.0, 0.0
+    for done in rounds:
+        of_draws = said(done)
+        for number in np.unique(done.fold):
+            places = np.flatnonzero(done.fold == number)
+            part = cases.take(places)
+            ones = _by_patients(np.ones((int(part.y.sum()), int((1 - part.y).sum()))), part)
+            tables = [_by_patients(right(s[places][part.y == 1], s[places][part.y == 0]), part) for s in of_draws]
+            for first, second in combinations(tables, 2):
+                squares += multiply_strangers(first - second)
+                pairs += multiply_strangers(ones)
+    if pairs == 0:
+        return None
+    sd = math.sqrt(max(0.0, squares / pairs / 2))
+    inner = min(max(centre, 1e-6), 1 - 1e-6)
+    middle, scale = math.log(inner / (1 - inner)), sd / (inner * (1 - inner))
+    low, high = (1 / (1 + math.exp(-(middle + way * 1.645 * scale))) for way in (-1, 1))
+    return Spread(sd, low, high, float(ndtr(-middle / scale)) if scale > 0 else float(centre < CHANCE))
+
+
+def _ranked(positive: Floats, negative: Floats) -> Floats:
+    """(positives, negatives) 1 where in the right order, 0.5 for ties: its mean is the AUC."""
+    return np.asarray(np.sign(positive[:, None] - negative[None, :]) / 2 + 0.5)
+
+
+def _called(positive: Places, negative: Places) -> Floats:
+    """(positives, negatives) the share of the two called rightly: its mean is the balanced accuracy."""
+    return np.asarray((positive[:, None] + 1.0 - negative[None, :]) / 2)
+
+
+def _by_patients(values: Floats, part: Cases) -> Floats:
+    """(patients, patients) sums over the images of each. values (positives, negatives)"""
+    one = np.eye(int(part.patients.max()) + 1)[part.patients]
+    return np.asarray(one[part.y == 1].T @ values @ one[part.y == 0])
+
+
+def multiply_strangers(table: Floats) -> float:
+    """The sum of products of all two entries (p, q), (r, s) of a table by patients in which nobody is named twice."""
+    involved = table.sum(axis=0) + table.sum(axis=1) - np.diag(table)
+    both_ways = np.triu(table + table.T, k=1)
+    return float(table.sum() ** 2 - (involved**2).sum() + (both_ways**2).sum())

@@ -72,7 +72,8 @@ def _areas(study: SetsStudy, results: tuple[LeftOut, ...]) -> Section:
         "AUC per image",
         ("set", "trained on the other sets", "within the set", "difference"),
         tuple(rows),
-        "Difference: across minus within, paired. A difference of 0 says that the set's own images teach no more than "
+        "Difference: across minus within, paired, over the patients tested: the luck of those trained on is not in its "
+        "interval. A difference of 0 says that the set's own images teach no more than "
         "those of others, which may be more of them.",
     )
     counts = np.bincount(study.set_of)

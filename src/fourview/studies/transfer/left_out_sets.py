@@ -14,9 +14,11 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from fourview.calibration import sigmoid
 from fourview.evaluate import Estimate, auc_difference
+from fourview.evaluate.table import count_rarer
 from fourview.exam import SetupError
 from fourview.spread import spread
 from fourview.studies.transfer.cases import UNITS, Cases, Unit, make_cases
@@ -171,8 +173,19 @@ def _measure(study: SetsStudy, place: int, done: Sequence[tuple[ByUnit, ByUnit |
         auc_difference(a.y, a.score, w.score, cluster=a.cluster, unit="image", name=f"{name}: across minus within")
         for a, w in pairs
     ]
-    difference = replace(average_repeats(differences), p=None)  # repeats' p values have no mean
+    difference = widen(average_repeats(differences), pairs[0][0])
     return LeftOut(name, across, within, difference, likeness, scores)
+
+
+def widen(difference: Estimate, scored: Scored) -> Estimate:
+    """With Student's t for the patients of the rarer class, less one, in place of the normal distribution's quantile.
+
+    Repeats' p values have no mean: there is none.
+    """
+    degrees = max(1, count_rarer(scored.y.astype(bool), scored.cluster)[0] - 1)
+    half = float(stdtrit(degrees, 0.975)) * difference.se
+    method = f"{difference.method}, t with {degrees} degrees of freedom"
+    return replace(difference, low=difference.value - half, high=difference.value + half, method=method, p=None)
 
 
 def _check_copies(values: Floats, set_of: Places, names: Sequence[str]) -> None:

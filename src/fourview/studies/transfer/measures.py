@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +105,17 @@ def average_repeats(estimates: Sequence[Estimate]) -> Estimate:
         method=f"mean of {len(estimates)} repeats, each: {first.method}",
         warnings=warnings,
     )
+
+
+def mark(measures: Measures, warning: str, *, unit: str) -> Measures:
+    """The same numbers, each with a warning and the name of what was counted, wherever it is shown or stored."""
+    named = {field.name: getattr(measures, field.name) for field in fields(measures)}
+    marked = {
+        name: replace(value, unit=unit, warnings=(*value.warnings, warning))
+        for name, value in named.items()
+        if isinstance(value, Estimate)
+    }
+    return replace(measures, **marked)  # type: ignore[arg-type]
 
 
 def judge(repeats: Sequence[Scored], area: Estimate, balanced: Estimate) -> str:  # noqa: PLR0911 - a list of verdicts

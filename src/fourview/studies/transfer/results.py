@@ -13,7 +13,7 @@ from fourview.studies.transfer.candidates import Candidate
 from fourview.studies.transfer.cases import UNITS, Cases, Unit
 from fourview.studies.transfer.choice import CHOSEN, Choice, make_choice
 from fourview.studies.transfer.compare import adjust_holm, choose_pairs, compare_areas
-from fourview.studies.transfer.measures import Measures, measure
+from fourview.studies.transfer.measures import Measures, mark, measure
 from fourview.studies.transfer.nested import Repeat, UnitScores
 from fourview.studies.transfer.pieces import Altered, Piece, read_repeat, read_scored
 from fourview.studies.transfer.stages import Stage, climb, open_one
@@ -103,15 +103,10 @@ def _choose(study: Study, rows: Sequence[Row], pieces: Mapping[str, Piece]) -> C
 def _stage_row(name: str, method: Method, stage: Stage, pieces: Sequence[Piece]) -> StageRow:
     folds = [value for piece in pieces for value in piece["cv"]]
     cv = (float(np.mean(folds)), float(np.std(folds, ddof=1))) if len(folds) > 1 else None
-    return StageRow(
-        name,
-        method,
-        stage,
-        measure([read_scored(piece) for piece in pieces]),
-        float(np.mean([piece["kept"] for piece in pieces])),
-        float(np.mean([piece["synthetic"] / len(piece["truth"]["y"]) for piece in pieces])),
-        cv,
-    )
+    synthetic = float(np.mean([piece["synthetic"] / len(piece["truth"]["y"]) for piece in pieces]))
+    measures = measure([read_scored(piece) for piece in pieces])
+    marked = mark(measures, stage.banner, unit="image" if synthetic == 0 else "test row")
+    return StageRow(name, method, stage, marked, float(np.mean([piece["kept"] for piece in pieces])), synthetic, cv)
 
 
 def _compare(cases: Cases, rows: Sequence[Row]) -> tuple[tuple[Estimate, float], ...]:

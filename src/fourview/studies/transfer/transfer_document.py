@@ -138,7 +138,10 @@ def _controls(results: Results) -> Section:
 def _comparisons(results: Results) -> Section:
     rows = tuple((e.name, e, None if np.isnan(holm) else round(holm, 3)) for e, holm in results.comparisons)
     columns = ("AUC per image", "difference", "p, Holm")
-    note = "Mean over the outer folds; corrected t test (Nadeau and Bengio 2003); Holm over the rows of this table."
+    note = (
+        "Mean over the outer folds, while the table above pools them. The less sure of the corrected t test (Nadeau "
+        "and Bengio 2003) and of the paired difference clustered by patient; Holm over the rows of this table."
+    )
     return Section("comparisons", "Comparisons", (Table("comparisons", "Differences", columns, rows, note),))
 
 
@@ -187,8 +190,9 @@ def _methods(study: Study) -> str:
         f"Features were frozen. {plan.repeats} times {plan.folds}-fold cross-validation, stratified, all images of a "
         f"patient in one fold. Within the training folds: scaling, {methods}; settings by the mean AUC of {plan.inner} "
         "inner folds by patient, thresholds (largest sensitivity + specificity) and Platt's map from their "
-        "out-of-fold scores. 95 % intervals keep patients together and are means over repeats; differences by the "
-        f"corrected t test of repeated cross-validation (Nadeau and Bengio 2003) with Holm's correction.{choice}"
+        "out-of-fold scores. 95 % intervals keep patients together and are means over repeats; differences by "
+        "the less sure of the corrected t test of repeated cross-validation (Nadeau and Bengio 2003) and the paired "
+        f"difference clustered by patient, with Holm's correction.{choice}"
     )
 
 
