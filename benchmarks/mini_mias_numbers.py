@@ -8,26 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fourview.evaluate import Estimate, auc, auc_difference
+from fourview.evaluate import Estimate, auc, auc_difference, rank_in_folds
 
 Floats = NDArray[np.float64]
 TASKS = ("malignant", "abnormal")
 DRAWS, SEED = 10_000, 0
-
-
-def rank_in_folds(scores: Floats, folds: NDArray[np.int64]) -> Floats:
-    """(films,) the share of its fold that a film's score exceeds, ties a half.
-
-    Every fold has a network of its own, and their scores are not on one scale: films are compared within their fold,
-    and pooled by where they stand in it. Folds have the same shares of labels (the split is stratified).
-    """
-    ranked = np.empty(len(scores))
-    for fold in np.unique(folds):
-        own = scores[folds == fold]
-        ordered = np.sort(own)
-        below, upto = np.searchsorted(ordered, own, "left"), np.searchsorted(ordered, own, "right")
-        ranked[folds == fold] = (below + upto) / (2 * len(own))
-    return ranked
 
 
 def measure(films: pl.DataFrame, scores: Mapping[str, Mapping[str, Floats]]) -> list[tuple[str, str, Estimate]]:

@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 import pytest
 from benchmarks import mini_mias, mini_mias_runs
-from benchmarks.mini_mias_numbers import TASKS, compare, expect, measure, rank_in_folds
+from benchmarks.mini_mias_numbers import TASKS, compare, expect, measure
 from benchmarks.mini_mias_runs import Protocol, prepare_films, run_network
 from benchmarks.mini_mias_texture import measure_breast, score_fold
 from typer.testing import CliRunner
 
 from fourview.cli import app
-from fourview.evaluate import Estimate, auc
+from fourview.evaluate import Estimate, auc, rank_in_folds
 from fourview.exam import SetupError
 from fourview.ingest import IngestOptions, find_exams
 from fourview.prepare import crop_for

@@ -167,6 +167,35 @@ def test_a_mark_in_one_view_stands_in_that_views_map_where_the_file_has_it(
     assert share[key] > 5 * flipped
 
 
+@pytest.mark.parametrize("key", ["L-CC", "R-MLO"])
+def test_a_mark_in_the_corner_of_a_window_that_cuts_the_breast_stands_where_the_file_has_it(
+    weights: dict[str, Weights], key: str
+) -> None:
+    own = weights["image-wise"]
+    geometry = own.card.geometry.model_copy(update={"window_cc_px": (200, 160), "window_mlo_px": (200, 160)})
+    own = replace(own, card=own.card.model_copy(update={"geometry": geometry}))
+    plain = draw_plain()
+    (image,) = (one for one in cut(Exam.from_arrays(plain), own) if one.key == key)
+    seen = image.place(np.ones_like(image.window[0])).seen  # the window, which a small mark does not move
+    for place in ((seen.top + 24, seen.left + 24), (seen.bottom - 36, seen.right - 36)):
+        arrays = {name: one.copy() for name, one in plain.items()}
+        mark = (slice(place[0], place[0] + 12), slice(place[1], place[1] + 12))
+        arrays[key][mark] = 60000
+        images = cut(Exam.from_arrays(arrays), own)
+        assert own.exam is not None
+        target = ExamTarget(own.exam, view_names(images), View(key).side, "malignant")
+        inputs = stack_inputs(images, torch.device("cpu"))
+        baselines = blur_inputs(inputs, {one.key: one.tissue for one in images})
+        maps = integrated_gradients(target, inputs, baselines=baselines, steps=2)
+        (own_image,) = (one for one in images if one.key == key)
+        found = own_image.place(maps[key])
+        assert found.seen.height < found.box.height  # part of the breast was not looked at
+        strength = np.abs(found.full)
+        top = np.unravel_index(int(strength.argmax()), strength.shape)
+        assert mark[0].start - 2 <= top[0] < mark[0].stop + 2
+        assert mark[1].start - 2 <= top[1] < mark[1].stop + 2
+
+
 def test_views_that_a_head_does_not_see_have_empty_maps(weights: dict[str, Weights]) -> None:
     own, exam = weights["image-wise"], draw_exam()
     images = cut(exam, own)

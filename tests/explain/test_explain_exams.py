@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,8 +14,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fourview.cli import app
-from fourview.exam import ExamError, Side
+from fourview.exam import Exam, ExamError, SetupError, Side
 from fourview.explain.exam_folder import load_maps
+from fourview.explain.explain_exams import ExplainStep, explain_exams
 from fourview.explain.explainer import Explainer, MapTests
 from fourview.explain.store_exams import find_stored
 from fourview.store.store import Store
@@ -169,3 +172,37 @@ def test_weights_of_phantoms_are_not_for_real_images(tmp_path: Path) -> None:
 def test_a_gate_needs_a_lesion_network(store: Store, weights: Path, tmp_path: Path) -> None:
     done = run(store, weights, tmp_path / "out", "--method", "gate")
     assert "need one with a gate" in str(done.exception)
+
+
+def test_what_goes_wrong_in_one_exam_is_told_without_its_text(tmp_path: Path) -> None:
+    """Text of an error may quote what a file says of a patient."""
+
+    class Broken:
+        exam_id, digest = "a", ""
+
+        def read(self) -> Exam:
+            raise ValueError("Jane Doe")
+
+        def read_outlines(self, finding: str) -> dict[str, np.ndarray]:
+            return {}
+
+    explainer: Any = SimpleNamespace(finding="malignant", method="gradient", screener=SimpleNamespace(marks=()))
+    steps: list[ExplainStep] = []
+    with pytest.raises(SetupError, match="unexpected ValueError") as caught:
+        explain_exams([Broken()], explainer, tmp_path / "out", settings=(), on_step=steps.append)
+    assert "Jane" not in str(caught.value)
+    assert "unexpected ValueError at test_explain_exams.py" in str(steps[-1].problem)
+
+
+def test_files_of_no_exam_are_listed_and_the_others_are_explained(weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for mammogram in draw_exam().mammograms:
+        cv2.imwrite(str(folder / f"e1_{mammogram.view.value.replace('-', '_')}.png"), mammogram.pixels)
+    (folder / "e1_L_CC_again.png").write_bytes(b"no picture")
+    words = ["explain", str(folder), "--weights", str(weights), "--out", str(tmp_path / "out"), "--method", "gradient"]
+    done = CliRunner().invoke(app, [*words, "--drawn", "0", "--no-curves", "--spacing-mm", "0.56", "--engine", "torch"])
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert done.exit_code == 1
+    assert pl.read_csv(tmp_path / "out/maps.csv").height >= 4
+    assert "e1_L_CC_again.png" in (tmp_path / "out/report.html").read_text()

@@ -29,7 +29,9 @@ def test_the_score_is_the_difference_of_the_networks_logits(gate: Gate, size: bo
     with torch.inference_mode():
         logits = network(x, None if diameter is None else diameter.expand(3, 1))
         found = score(LesionTarget(network, diameter), {"crop": x})
+        other = score(LesionTarget(network, diameter, swapped=True), {"crop": x})
     torch.testing.assert_close(found, logits[:, 1] - logits[:, 0])
+    torch.testing.assert_close(other, -found)
 
 
 @pytest.mark.parametrize("gate", ["attention", "mask"])

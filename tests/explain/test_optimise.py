@@ -40,6 +40,8 @@ def test_it_raises_the_score_one_way_and_lowers_it_the_other() -> None:
     )
     start, malignant, benign = made.scores
     assert malignant > start + 5 > start > benign
+    assert made.moved
+    assert not replace(made, scores=(start, start - 1, benign)).moved
     np.testing.assert_array_equal(made.difference, made.malignant - made.benign)
 
 
@@ -80,6 +82,16 @@ def test_a_real_lesion_stays_nearer_to_itself() -> None:
     )
     assert float((held - start).abs().mean()) < 0.7 * float((free - start).abs().mean())
     assert FROM_LESION.to_start == pytest.approx(1e-4)
+
+
+def test_a_real_lesions_own_detail_is_not_worn_away_by_blur_and_variation() -> None:
+    start = draw_noise((24, 24), seed=1)  # as fine as detail can be
+    settings = replace(QUICK, to_start=1e-4, total_variation=1e-3, blur_px=0.5, blur_every=1)
+    held = optimise_input(flat(), start, sign=1, limits=(-50.0, 50.0), settings=settings, seed=0)
+    assert float((held - start).mean()) > 0.1
+    assert float((held - start).std()) < 0.01 * float(start.std())
+    worn = optimise_input(flat(), start, sign=1, limits=(-50.0, 50.0), settings=replace(settings, to_start=0.0), seed=0)
+    assert float(worn.std()) < 0.5 * float(start.std())
 
 
 def test_total_variation_keeps_it_smooth() -> None:

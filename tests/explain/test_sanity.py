@@ -9,7 +9,15 @@ from torch import Tensor, nn
 
 from fourview.explain.attributions import gradient, integrated_gradients
 from fourview.explain.located import judge_localisation, localise
-from fourview.explain.sanity import compare_with_drawn, delete_and_insert, draw_anew, judge_curves
+from fourview.explain.sanity import (
+    compare_with_drawn,
+    delete_and_insert,
+    draw_anew,
+    is_tested,
+    judge_curves,
+    map_drawn,
+    shows_something,
+)
 from fourview.explain.target import with_network
 from fourview.networks.densenet import DenseNet
 from tests.explain.small_targets import LinearTarget, MapTarget, draw_input
@@ -61,6 +69,26 @@ def test_a_gradient_passes_and_an_edge_map_of_the_image_fails_the_draw_of_weight
     assert failed.passed is False
     assert "hardly depends on the weights: rank correlation 1.00" in failed.says
     assert "2 networks" in failed.says
+
+
+def test_networks_without_knowledge_whose_maps_show_nothing_are_no_test() -> None:
+    """An empty map is unlike any other: a test against it would be passed by the edges of the image too."""
+    edges = np.random.default_rng(0).random(SHAPE, np.float32)
+    nothing = np.zeros(SHAPE, np.float32)
+    check = compare_with_drawn(edges, [nothing, -edges], ALL, signed=False)
+    assert check.passed is None
+    assert "show nothing here" in check.says
+    assert not is_tested([check])
+    assert compare_with_drawn(edges, [nothing, edges], ALL, signed=False).passed is False
+    tried = []
+
+    def make(seed: int) -> NDArray[np.float32]:
+        tried.append(seed)
+        return edges if seed % 3 == 0 else nothing
+
+    assert len(map_drawn(make, lambda one: shows_something(one, ALL), count=2, seed=0)) == 2
+    assert tried == [1, 2, 3, 4, 5, 6]
+    assert map_drawn(lambda _: nothing, lambda one: shows_something(one, ALL), count=2, seed=0) == []
 
 
 def curves_of(found: NDArray[np.float32]) -> tuple[bool | None, bool | None]:
@@ -119,7 +147,7 @@ def test_shares_and_pointing_against_chance() -> None:
     pointing, share = judge_localisation(local)
     assert pointing.passed is None
     assert share.passed
-    assert "75% of what raises the score lies in outlined lesions" in share.says
+    assert "75% of what the map shows lies in outlined lesions" in share.says
     elsewhere = localise(np.roll(found, -90, axis=0), mask, tissue)
     assert elsewhere is not None
     assert not elsewhere.hit

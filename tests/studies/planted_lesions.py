@@ -52,13 +52,13 @@ def plant_lesions(folder: Path) -> Store:
     return make_store(folder / "store", folder / "pictures", planted_images())
 
 
-def copy_images(folder: Path) -> Path:
-    """The images alone, named as ingest knows them: files/p0_L_CC.png ..."""
+def copy_images(folder: Path, *, pictures: Path) -> Path:
+    """The images alone, named as ingest knows them: FOLDER/files/p0_L_CC.png ..."""
     files = folder / "files"
     files.mkdir()
     for image in planted_images():
         shutil.copy(
-            folder / "pictures" / f"{image.exam}_{image.view}.png",
+            pictures / f"{image.exam}_{image.view}.png",
             files / f"{image.exam}_{image.view.replace('-', '_')}.png",
         )
     return files

@@ -66,7 +66,7 @@ def write_lesion_networks(
         data="drawn",
         data_sha256=hash_lesions(divide_lesions(lesions, folds=3).views, store) if learned else "0" * 64,
         recipe="planted",
-        recipe_sha256="0" * 64,
+        recipe_sha256=planted_recipe().hash,
         terms="none",
     )
     save_lesion_weights(run / "weights", card, tensors)

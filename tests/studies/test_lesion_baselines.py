@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -17,24 +18,26 @@ from fourview.exam import SetupError
 from fourview.store.store import Store
 from fourview.studies.lesion import handcrafted_runs, handcrafted_store
 from fourview.studies.lesion.cases import find_lesions
-from fourview.studies.lesion.ceiling import read_planted
-from fourview.studies.lesion.descriptors_store import list_inputs, list_words, predict_held_out
+from fourview.studies.lesion.ceiling import read_planted, say_ceiling
+from fourview.studies.lesion.descriptors_store import find_inputs, list_words, predict_held_out
 from fourview.studies.lesion.folds import OFFICIAL_TEST, LesionFolds, divide_lesions
 from fourview.studies.lesion.handcrafted import FAMILIES, TITLES, list_names
+from fourview.studies.lesion.handcrafted_gallery import pick_lesions
 from fourview.studies.lesion.handcrafted_results import choose_by_inner, make_baseline
 from fourview.studies.lesion.handcrafted_runs import (
     ALL,
     Reader,
     Said,
     do_task,
+    do_tasks,
     list_tasks,
     make_cases,
     reduce_edges,
     score_steadily,
-    walk_held_out,
 )
 from fourview.studies.lesion.handcrafted_store import LesionNumbers, measure_views
 from fourview.studies.lesion.handcrafted_study import plan_methods
+from fourview.studies.lesion.held_out import find_held_out, number_folds, walk_held_out
 from fourview.studies.transfer.cases import Cases
 from fourview.studies.transfer.nested import tune
 from fourview.studies.transfer.steps import Method, Setting
@@ -93,6 +96,14 @@ def test_the_page_has_hand_crafted_numbers_words_and_the_ceiling_side_by_side(ou
     page = (out / "report.html").read_text()
     for text in ("chosen in the inner folds", "label ceiling", "size and shape", "Subtlety and assessment"):
         assert text in page
+    for text in (
+        "malignant, and looks so",
+        "benign, and looks so",
+        "benign, looks malignant",
+        "malignant, looks benign",
+    ):
+        assert text in page
+    assert page.count("data:image/jpeg") == 12  # lesions to look at
     assert (out / "plots/baselines.svg").is_file()
 
 
@@ -175,9 +186,12 @@ def test_of_an_official_split_the_test_part_is_read_once(tmp_path: Path) -> None
     ((fold, train, test),) = walk_held_out(folds)
     assert fold == 0
     assert (folds.fold[test] == OFFICIAL_TEST).all()
+    assert (np.flatnonzero(find_held_out(folds)) == test).all()
+    assert set(number_folds(folds)[test]) == {0}
+    assert set(number_folds(folds)[train]) == {1, 2, 3}
     assert {folds.views[place].official for place in train} == {"train"}
     words = list_words(store, folds.views)
-    p = predict_held_out(folds, words, list_inputs(words)[0])
+    p = predict_held_out(folds, words, find_inputs(words)[0])
     assert np.isfinite(p[test]).all()
     assert np.isnan(p[train]).all()
     table = make_baseline(folds, "words", "words", p).table
@@ -193,6 +207,14 @@ def test_the_ceiling_is_the_probability_that_labels_were_drawn_with(out: Path, f
     lesions = pl.read_csv(out / "lesions.csv").filter(sort="ceiling")
     assert lesions["p"].to_list() == lesions["p_cc"].to_list()
     assert set(lesions["p"]) == {0.9, 0.1}
+    assert "on the labels as they fell" in (out / "report.html").read_text()
+
+
+def test_of_lesions_at_nine_and_one_in_ten_the_ceiling_is_nine_tenths_on_average() -> None:
+    """A malignant one is at .9 in nine of ten, a benign one in one of ten: .9 x .9 ranked right, .18 tie."""
+    p = np.repeat([0.9, 0.1], 50)
+    assert "AUC of 0.950 on the labels" in say_ceiling(0.95, p)
+    assert "for these 100 lesions, it would be 0.900" in say_ceiling(0.95, p)
 
 
 def test_in_each_fold_the_inner_folds_choose_not_the_outer_one() -> None:
@@ -224,6 +246,23 @@ def test_a_finished_study_is_written_again_without_new_work(
     assert (out / "lesions.csv").read_bytes() == before
 
 
+def test_pieces_of_other_lesions_are_not_taken_again(
+    tmp_path: Path, folds: LesionFolds, numbers: LesionNumbers
+) -> None:
+    """Of a lesion that could not be measured in the first run, but can be in the second."""
+    reader = Reader(ALL, Method("lr", "none", value=0.1))
+    tasks = list_tasks(folds, numbers, [reader], inner=2, seed=0)[:1]
+    first = do_tasks(tasks, tmp_path)[reader][0]
+    stored = next((tmp_path / "pieces").iterdir()).read_bytes()
+    fewer = [replace(task, train=task.train[1:]) for task in tasks]
+    other = do_tasks(fewer, tmp_path)[reader][0]
+    assert next((tmp_path / "pieces").iterdir()).read_bytes() != stored
+    assert other.p.tolist() != first.p.tolist()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handcrafted_runs, "tune", None)  # would fail if it were called
+        assert do_tasks(fewer, tmp_path)[reader][0].p.tolist() == other.p.tolist()
+
+
 def test_another_study_does_not_go_into_the_same_folder(out: Path, drawn: Store) -> None:
     assert isinstance(_run(drawn, out).exception, SetupError)
     other = _run(drawn, out, "--resume", "--set", "seed=5")
@@ -248,9 +287,35 @@ def test_linear_classifiers_select_first_and_trees_see_all_numbers() -> None:
     assert selections == {"lr": "lasso", "l1_lr": "none", "random_forest": "none", "boosting": "none"}
 
 
+def test_no_lesion_is_shown_twice_and_the_worst_mistakes_come_last() -> None:
+    names = [f"{number:02d}" for number in range(14)]
+    columns = dict.fromkeys(("patient", "exam", "side", "lesion"), names)
+    p = np.arange(14) / 14
+    table = pl.DataFrame({**columns, "malignant": [number % 2 == 1 for number in range(14)], "p": p})
+    shown = [(words, row["patient"]) for words, row in pick_lesions(table)]
+    assert len({name for _, name in shown}) == 12
+    assert [name for words, name in shown if words == "malignant, and looks so"] == ["13", "11", "09"]
+    assert [name for words, name in shown if words == "malignant, looks benign"] == ["05", "03", "01"]
+    assert [name for words, name in shown if words == "benign, looks malignant"] == ["12", "10", "08"]
+
+
+def test_a_population_is_drawn_by_the_recipe_as_for_training(tmp_path: Path) -> None:
+    said = ["lesion", "handcrafted", "phantom:nothing", "--out", str(tmp_path / "out"), "--recipe", "phantom"]
+    result = CliRunner().invoke(app, said)
+    assert "recipe nothing: cannot be read" in str(result.exception)
+    (tmp_path / "bare.toml").write_text(_without_phantoms())
+    result = CliRunner().invoke(app, [*said[:-1], str(tmp_path / "bare.toml")])
+    assert "has no section phantoms" in str(result.exception)
+
+
 def test_a_classifier_named_twice_is_refused(drawn: Store, tmp_path: Path) -> None:
     result = _run(drawn, tmp_path / "out", "--classifier", "lr,lr")
     assert "need each once" in str(result.exception)
+
+
+def _without_phantoms() -> str:
+    text = (files("fourview.studies.lesion") / "recipes/phantom.toml").read_text(encoding="utf-8")
+    return text[: text.index("[phantoms]")]
 
 
 def _named() -> list[tuple[str, str]]:

@@ -32,6 +32,7 @@ def cbis(tmp_path_factory: pytest.TempPathFactory) -> Store:
     small.add(patient="P_00002", side="RIGHT", pathology="BENIGN")
     small.add(patient="P_00003", pathology="BENIGN_WITHOUT_CALLBACK")
     small.add("calc", "test", patient="P_00004", words=("PLEOMORPHIC", "CLUSTERED"))
+    small.add("calc", "test", patient="P_00001", view="MLO", words=("PLEOMORPHIC", "CLUSTERED"))
     root = small.write_nbia()
     prepare(CBIS, root, folder / "store", crop=CropSettings(10, 10))
     return Store.open(folder / "store")
@@ -60,8 +61,15 @@ def test_both_views_of_a_breast_name_the_same_lesion(cbis: Store) -> None:
     assert views["P_00001_LEFT_CC"].key == views["P_00001_LEFT_MLO"].key
     assert views["P_00001_LEFT_CC"].key != views["P_00002_RIGHT_CC"].key
     assert views["P_00001_LEFT_CC"].malignant
-    assert views["P_00001_LEFT_CC"].official == "train"
+    assert views["P_00001_LEFT_CC"].official == "train"  # of masses, though calcifications of hers are of the test part
     assert views["P_00001_LEFT_CC"].words["margins"] == "SPICULATED"
+
+
+def test_a_patient_may_be_in_training_for_one_kind_of_lesion_and_in_test_for_another(cbis: Store) -> None:
+    views = find_lesions(cbis, kinds=("mass", "calcification")).views
+    own = {(view.kind, view.official) for view in views if view.patient.endswith("P_00001")}
+    assert own == {("mass", "train"), ("calcification", "test")}
+    assert {view.official for view in views if view.patient.endswith("P_00004")} == {"test"}
 
 
 def test_lesions_without_callback_are_benign_or_left_out(cbis: Store) -> None:
@@ -70,7 +78,7 @@ def test_lesions_without_callback_are_benign_or_left_out(cbis: Store) -> None:
     fewer = find_lesions(cbis, drop_without_callback=True)
     assert len(fewer.views) == len(kept.views) - 1
     assert fewer.left_out["benign without callback"] == 1
-    assert fewer.left_out["another kind of lesion"] == 1
+    assert fewer.left_out["another kind of lesion"] == 2
 
 
 def test_rows_without_a_part_are_left_out(cbis: Store) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from fourview.exam import Box, Frame, SetupError
 from fourview.studies.lesion.cases import Angle, Lesions, LesionView
-from fourview.studies.lesion.folds import OFFICIAL_TEST, divide_lesions, walk_parts
+from fourview.studies.lesion.folds import OFFICIAL_TEST, divide_lesions
 from fourview.studies.lesion.pairs import pair_views
 
 FRAME = Frame((100, 80), (100, 80), Box(0, 100, 0, 80), mirrored=False)
@@ -88,7 +88,7 @@ def test_no_patient_is_in_two_folds_and_every_fold_has_both_classes() -> None:
 
 def test_each_fold_is_tested_once_and_chooses_once() -> None:
     folds = divide_lesions(many(40), folds=5)
-    parts = [part for _, part in walk_parts(folds)]
+    parts = [folds.parts(number) for number in range(5)]
     for name in ("test", "validation"):
         assert (sum(part == name for part in parts) == 1).all()
     for part in parts:
@@ -105,7 +105,8 @@ def test_the_official_test_part_is_tested_by_every_fold_and_never_learned() -> N
     folds = divide_lesions(many(60, official=("train", "train", "train", "test")), split="official", folds=3)
     of_test = np.array([one.official == "test" for one in folds.views])
     assert ((folds.fold == OFFICIAL_TEST) == of_test).all()
-    for _, part in walk_parts(folds):
+    for number in range(3):
+        part = folds.parts(number)
         assert ((part == "test") == of_test).all()
         assert (part == "validation").sum() > 0
 
@@ -114,7 +115,7 @@ def test_patients_without_an_official_part_are_left_out_and_counted() -> None:
     lesions = many(60, official=("train", "test", "train", "train", ""))
     folds = divide_lesions(lesions, split="official", folds=3)
     assert len(folds.views) == 96
-    assert "24 lesion images of 12 patients" in folds.notes[-1]
+    assert folds.notes == ("left out: 24 lesion images of 12 patients whom the set gives no part",)
 
 
 def test_folds_that_cannot_be_are_refused() -> None:
@@ -124,3 +125,11 @@ def test_folds_that_cannot_be_are_refused() -> None:
         divide_lesions(many(9), folds=5)
     with pytest.raises(SetupError, match="need 3 or more"):
         divide_lesions(many(30), folds=2)
+
+
+def test_patients_with_lesions_in_both_official_parts_are_left_out_and_no_others() -> None:
+    crossing = [view("both", official="train"), view("both", lesion="c", official="test", malignant=True)]
+    lesions = many(60, official=("train", "train", "train", "test"))
+    folds = divide_lesions(Lesions((*crossing, *lesions.views), {}), split="official", folds=3)
+    assert [one.name for one in folds.views] == [one.name for one in lesions.views]
+    assert folds.notes == ("left out: 2 lesion images of 1 patients whom the set has in training and test",)

@@ -55,12 +55,15 @@ def surroundings(store: Store, side_px: int = 48) -> Surroundings:
 
 
 @pytest.mark.parametrize("scale", [1.0, 1.5, 2.0, "pad50"])
-@pytest.mark.parametrize("name", ["e0_L-CC", "e2_R-MLO"])
-def test_what_is_kept_for_training_holds_the_crop_that_is_read_later(store: Store, scale: Scale, name: str) -> None:
+@pytest.mark.parametrize(("name", "side_px"), [("e0_L-CC", 48), ("e2_R-MLO", 48), ("e2_R-MLO", 320)])
+def test_what_is_kept_for_training_holds_the_crop_that_is_read_later(
+    store: Store, scale: Scale, name: str, side_px: int
+) -> None:
+    """Also of a crop with more pixels than the image has there, to its rim."""
     view = lesion(store, name, "malignant")
     grey = read_grey_range(store, view.image)
-    pixels, mask = read_surroundings(store, view, scale=scale, side_px=48, grey=grey).crop()
-    crop = cut_lesion(store, view, scale=scale, side_px=48)
+    pixels, mask = read_surroundings(store, view, scale=scale, side_px=side_px, grey=grey).crop()
+    crop = cut_lesion(store, view, scale=scale, side_px=side_px)
     np.testing.assert_allclose(pixels, crop.pixels, atol=2e-5)
     assert (mask == crop.mask).mean() > 0.99
 

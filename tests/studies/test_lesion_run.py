@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -86,7 +87,7 @@ def test_the_weights_say_of_held_out_lesions_what_the_run_said(run: Path, plante
 
 
 def test_files_with_boxes_are_read_as_the_store_is(run: Path, planted: Path, tmp_path: Path) -> None:
-    files = copy_images(planted)
+    files = copy_images(tmp_path, pictures=planted / "pictures")
     store = Store.open(planted / "store")
     lines = ["image,lesion,mask,malignant"]
     for row in store.images.iter_rows(named=True):
@@ -97,17 +98,17 @@ def test_files_with_boxes_are_read_as_the_store_is(run: Path, planted: Path, tmp
     (tmp_path / "boxes.csv").write_text("\n".join(lines))
     call("read", planted / "store", "--weights", run / "weights", "--out", tmp_path / "stored")
     boxes = ("--boxes", tmp_path / "boxes.csv", "--spacing-mm", 0.2)
-    call("read", files, *boxes, "--weights", run / "weights", "--out", tmp_path / "files")
-    stored, read = (pl.read_csv(tmp_path / name / "views.csv") for name in ("stored", "files"))
+    call("read", files, *boxes, "--weights", run / "weights", "--out", tmp_path / "read")
+    stored, read = (pl.read_csv(tmp_path / name / "views.csv") for name in ("stored", "read"))
     ours = stored.with_columns(pl.col("image").str.replace("-", "_")).sort("image")
     theirs = read.with_columns(pl.col("image").str.strip_suffix(".png")).sort("image")
     assert ours["image"].to_list() == theirs["image"].to_list()
     assert theirs["p"].to_list() == pytest.approx(ours["p"].to_list(), abs=1e-6)
     for edge in ("top", "bottom", "left", "right", "diameter_mm"):
         assert theirs[edge].to_list() == ours[edge].to_list()
-    lesions = pl.read_csv(tmp_path / "files/lesions.csv")
+    lesions = pl.read_csv(tmp_path / "read/lesions.csv")
     assert lesions.filter(pl.col("p_mlo").is_null())["warnings"].to_list() == ["one view alone: no MLO"]
-    assert "Against the truth" in (tmp_path / "files/report.html").read_text()
+    assert "Against the truth" in (tmp_path / "read/report.html").read_text()
 
 
 def test_boxes_of_no_image_are_listed_and_the_others_are_read(run: Path, planted: Path, tmp_path: Path) -> None:
@@ -184,14 +185,37 @@ def test_separate_networks_read_their_own_view_and_one_may_begin_with_them(run: 
     ]
     assert len(plans) == 8
     assert {view.angle for view in study.views_of(plans[1], "train")} == {"MLO"}
-    with pytest.raises(SetupError, match="has learned from these very lesions"):
+    with pytest.raises(SetupError, match="has learned from 11 of these 17 images"):
         open_study(store, planted_recipe(), str(run / "weights"), about="planted")
+
+
+def test_weights_are_no_start_for_images_that_they_have_seen_whatever_else_differs(run: Path, planted: Path) -> None:
+    store = Store.open(planted / "store")
+    weights = load_lesion_weights(run / "weights")
+    assert len(weights.card.learned) == 11
+    few = replace(store, manifest=store.manifest.filter(pl.col("image") != "p0_L-CC"))
+    with pytest.raises(SetupError, match="of these 16 images"):
+        open_study(few, planted_recipe("seed=3"), str(run / "weights"), about="planted")
+
+
+def test_of_a_broken_image_the_other_view_is_read(run: Path, planted: Path, tmp_path: Path) -> None:
+    files = copy_images(tmp_path, pictures=planted / "pictures")
+    (files / "p1_L_CC.png").write_bytes(b"no picture")
+    rows = [f"p1_L_{angle},a,{top},{top + 40},30,100" for angle, top in (("CC", 129), ("MLO", 200))]
+    (tmp_path / "boxes.csv").write_text("\n".join(["image,lesion,top,bottom,left,right", *rows]))
+    words = ("--boxes", tmp_path / "boxes.csv", "--weights", run / "weights", "--out", tmp_path / "out")
+    call("read", files, *words, status=1)
+    (lesion,) = pl.read_csv(tmp_path / "out/lesions.csv").to_dicts()
+    assert (lesion["p_cc"], lesion["images"]) == (None, "p1_L_MLO.png")
+    (failure,) = pl.read_csv(tmp_path / "out/failures.csv").to_dicts()
+    assert "p1_L_CC" in failure["what"]
+    assert "no such image" not in failure["reason"]
 
 
 def test_another_set_may_begin_with_the_weights_of_a_run(run: Path, planted: Path, tmp_path: Path) -> None:
     weights = load_lesion_weights(run / "weights")
     folder = tmp_path / "others"
-    card = weights.card.model_copy(update={"data_sha256": "0" * 64})
+    card = weights.card.model_copy(update={"learned": ()})
     save_lesion_weights(folder, card, [network.state_dict() for network in weights.networks])
     study = open_study(Store.open(planted / "store"), planted_recipe(), str(folder), about="planted")
     begun = study.start.build(study.recipe, seed=1, angles=("CC", "MLO"), number=3)
@@ -201,6 +225,42 @@ def test_another_set_may_begin_with_the_weights_of_a_run(run: Path, planted: Pat
         open_study(
             Store.open(planted / "store"), planted_recipe("network.width_mult=2"), str(folder), about="planted"
         ).start.build(planted_recipe("network.width_mult=2"), seed=1, angles=("CC", "MLO"), number=0)
+
+
+def test_several_weights_answer_by_their_mean(run: Path, planted: Path, tmp_path: Path) -> None:
+    weights = load_lesion_weights(run / "weights")
+    other = tmp_path / "other"
+    tensors = [{name: tensor * 1.5 for name, tensor in weights.networks[0].state_dict().items()}]
+    save_lesion_weights(other, weights.card.model_copy(update={"name": "other", "threshold": 0.9}), tensors)
+    one, two = run / "weights", other
+    for name, words in (("one", [one]), ("two", [two]), ("both", [one, "--ensemble", two])):
+        call("read", planted / "store", "--weights", *words, "--out", tmp_path / name)
+    columns = ("p_cc", "p_mlo", "p")
+    first, second, both = (pl.read_csv(tmp_path / name / "lesions.csv") for name in ("one", "two", "both"))
+    assert first["p"].to_list() != second["p"].to_list()
+    for column in columns:
+        assert both[column].to_list() == ((first[column] + second[column]) / 2).to_list()
+    threshold = (weights.card.threshold + 0.9) / 2
+    assert both["called"].to_list() == (both["p"] >= threshold).to_list()
+    page = (tmp_path / "both/report.html").read_text()
+    assert weights.card.name in page
+    assert "answers of these weights are averaged" in page
+    images = weights.card.images.model_copy(update={"film": True})
+    save_lesion_weights(tmp_path / "film", weights.card.model_copy(update={"images": images}), tensors)
+    words = ("--weights", one, "--ensemble", tmp_path / "film", "--out", tmp_path / "no")
+    result = CliRunner().invoke(app, ["lesion", "read", *map(str, (planted / "store", *words))])
+    assert isinstance(result.exception, SetupError)
+    assert "films" in str(result.exception)
+
+
+def test_a_lesion_of_a_kind_that_was_not_learned_is_read_with_a_doubt(run: Path, planted: Path, tmp_path: Path) -> None:
+    rows = ["p0_L-CC,a,120,160,40,96,mass", "p0_L-CC,b,120,160,40,96,calcifications", "p0_L-CC,c,120,160,40,96,"]
+    (tmp_path / "boxes.csv").write_text("\n".join(["image,lesion,top,bottom,left,right,kind", *rows]))
+    words = ("--boxes", tmp_path / "boxes.csv", "--weights", run / "weights", "--out", tmp_path / "out")
+    call("read", planted / "store", *words)
+    table = pl.read_csv(tmp_path / "out/views.csv")
+    doubts = {row["lesion"]: "learned from mass alone" in (row["warnings"] or "") for row in table.to_dicts()}
+    assert doubts == {"a": False, "b": True, "c": False}
 
 
 def test_damaged_weights_are_refused(run: Path, tmp_path: Path) -> None:

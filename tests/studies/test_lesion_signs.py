@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control
 
+from fourview.evaluate import RocCurves
 from fourview.exam import Box, Frame
 from fourview.networks.lesion import LesionNetwork
 from fourview.studies.lesion.cases import LesionView
@@ -127,8 +128,29 @@ def test_adjusted_p_values_are_scipys_and_tests_that_were_none_stay_out() -> Non
     found = adjust_bh([0.01, float("nan"), 0.02])
     assert found[0] == pytest.approx(0.02)
     assert np.isnan(found[1])
-    assert p_of_area(0.5, 0.1) == pytest.approx(1)
-    assert p_of_area(0.5 + 1.959964 * 0.1, 0.1) == pytest.approx(0.05, abs=1e-6)
+
+
+def test_the_p_value_of_an_area_is_that_of_its_interval() -> None:
+    assert p_of_area(0.5, 0.1, clusters=40, rarer=10) == pytest.approx(1)
+    quantile = 2.262157  # of t with 9 degrees of freedom, 97.5th percentile
+    assert p_of_area(0.5 + quantile * 0.1, 0.1, clusters=40, rarer=10) == pytest.approx(0.05, abs=1e-6)
+    assert p_of_area(1.0, 0.0, clusters=8, rarer=3) == pytest.approx(2 / 56)  # one way of 56, and its mirror
+    assert np.isnan(p_of_area(0.5, 0.0, clusters=8, rarer=3))
+
+
+def test_p_values_of_areas_of_noise_are_below_1_in_100_about_that_often() -> None:
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(40):
+        y = np.repeat(rng.permutation(60) < 10, 2)
+        scores = rng.normal(size=(20, 60)).repeat(2, axis=1) + 0.7 * rng.normal(size=(20, 120))
+        curves = RocCurves.measure(y, scores, cluster=np.repeat(np.arange(60), 2))
+        errors = np.sqrt(np.diag(curves.covariance))
+        found += [
+            p_of_area(area, se, clusters=curves.clusters, rarer=curves.rarer)
+            for area, se in zip(curves.areas, errors, strict=True)
+        ]
+    assert 0 < np.mean(np.array(found) < 0.01) < 0.02
 
 
 def test_a_map_that_knows_malignancy_alone_does_not_know_margins_among_malignant_lesions() -> None:
@@ -159,7 +181,8 @@ def test_a_map_that_knows_margins_does_so_among_malignant_lesions_too() -> None:
     assert within.means[0].value > within.means[1].value
     for control in (EDGES, DISC, f"gradcam{DRAWN}"):
         assert tests[control, "malignant"].area.low < 0.5
-    assert tests[EDGES, "all"].better == ()
+    assert tests[EDGES, "all"].better == tests[CHANCE, "all"].better == ()
+    assert tests[CHANCE, "all"].area.value == 0.5  # the zones of all are alike here
 
 
 def test_too_few_of_either_kind_are_not_compared() -> None:

@@ -49,7 +49,7 @@ def test_a_plateau_multiplies_by_the_factor_at_each_drop() -> None:
     assert set(rates(Schedule(kind="plateau", factor=0.5), drops=2)) == {0.025}
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "rmsprop"])
 def test_what_an_optimiser_remembers_goes_there_and_back(name: str) -> None:
     recipe = Optimiser.model_validate({"name": name, "lr": 0.1, "weight_decay": 0.01})
 

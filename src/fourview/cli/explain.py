@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from fourview.cli.app import INTERRUPTED, SOME_FAILED, app
-from fourview.cli.explain_lesions import GATES, MethodOption, explain_stored_lesions, find_lesion_weights
+from fourview.cli.explain_lesions import GATES, MethodOption, explain_lesion_networks, find_lesion_weights
 from fourview.cli.progress import asked_to_stop, shown_steps
 from fourview.exam import SetupError
 
@@ -61,6 +61,10 @@ def maps(
     exam: Annotated[
         list[str] | None, typer.Option("--exam", help="Of a store, this exam alone; may come several times.")
     ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(metavar="BOXES.csv", help="Lesion networks, of files: which lesions, as for `lesion read`."),
+    ] = None,
     most: Annotated[
         int | None, typer.Option(min=1, help="At most so many exams; of lesions so many images (24).")
     ] = None,
@@ -99,10 +103,12 @@ def maps(
             raise SetupError(
                 "--finding benign: a lesion network weighs one against the other; its map is that of malignant"
             )
-        explain_stored_lesions(
+        explain_lesion_networks(
             inputs,
             folder,
             out,
+            boxes=boxes,
+            spacing_mm=spacing_mm,
             method=method,
             drawn=3 if drawn is None else drawn,
             curves=curves,
@@ -113,6 +119,9 @@ def maps(
             allow_phantom_weights=allow_phantom_weights,
         )
         return
+    if boxes is not None:
+        raise SetupError("--boxes: found weights of no lesion network; exams are explained whole")
+    from fourview.explain.explain_exams import hash_sources
     from fourview.explain.explainer import Explainer, MapTests
     from fourview.weights.ensemble import resolve_member
     from fourview.weights.folder import load_weights
@@ -132,7 +141,8 @@ def maps(
         seed=seed,
         allow_phantom_weights=allow_phantom_weights,
     )
-    sources = _find(inputs, loaded.card, exams=exam, pixels=pixels, spacing_mm=spacing_mm)[:most]
+    found, left_out = _find(inputs, loaded.card, exams=exam, pixels=pixels, spacing_mm=spacing_mm)
+    sources = found[:most]
     settings = (
         ("weights", f"{loaded.card.name}, {loaded.card.weights_hash}"),
         ("method", method),
@@ -141,15 +151,17 @@ def maps(
         ("deletion and insertion", "yes" if curves else "no"),
         *((("patches of an image", str(patches)),) if loaded.exam is None else ()),
         ("seed", str(seed)),
-        ("exams", str(len(sources))),
+        *((("pixels", pixels),) if pixels else ()),
+        *((("spacing_mm", f"{spacing_mm:g}"),) if spacing_mm else ()),
+        ("exams", f"{len(sources)}, {hash_sources(sources)}"),
     )
-    _run(sources, explainer, out, settings)
+    _run(sources, explainer, out, settings, left_out)
 
 
 def _find(
     inputs: Sequence[Path], card: Card, *, exams: list[str] | None, pixels: str | None, spacing_mm: float | None
-) -> list[Source]:
-    """The exams of a store, or of files."""
+) -> tuple[list[Source], dict[str, str]]:
+    """The exams of a store, or of files; and the files that are in none of them, with the reason."""
     from fourview.explain.explain_exams import from_files
     from fourview.explain.store_exams import find_stored
     from fourview.ingest import IngestOptions, find_exams
@@ -159,27 +171,37 @@ def _find(
         found: list[Source] = list(find_stored(Store.open(inputs[0]), exams=exams))
         if not found:
             raise SetupError(f"{inputs[0]}: found no exam {', '.join(exams or ())} with prepared images; need one")
-        return found
+        return found, {}
     if exams:
         raise SetupError("--exam: found no store; need one, or name the exam's files as INPUT")
     options = IngestOptions(pixels=pixels or card.input.pixel_mode, spacing_mm=spacing_mm)  # type: ignore[arg-type]
-    return list(from_files(iter(find_exams(inputs, options).exams)))
+    seen = find_exams(inputs, options)
+    left_out = dict([*seen.left_out, *(one for source in seen.exams for one in source.left_out)])
+    return list(from_files(iter(seen.exams))), left_out
 
 
-def _run(sources: Sequence[Source], explainer: Explainer, out: Path, settings: tuple[tuple[str, str], ...]) -> None:
+def _run(
+    sources: Sequence[Source],
+    explainer: Explainer,
+    out: Path,
+    settings: tuple[tuple[str, str], ...],
+    left_out: dict[str, str],
+) -> None:
     from fourview.explain.explain_exams import explain_exams
     from fourview.terminal import open_console, show_document
 
     try:
         with _shown() as on_step:
-            document, problems = explain_exams(sources, explainer, out, settings=settings, on_step=on_step)
+            document, problems = explain_exams(
+                sources, explainer, out, settings=settings, on_step=on_step, left_out=left_out
+            )
     except KeyboardInterrupt:
         typer.echo("fourview: interrupted; what is done stays: run the same command again", err=True)
         raise typer.Exit(INTERRUPTED) from None
     console = open_console()
     show_document(console, document, out)
     if problems:
-        console.print(f"{len(problems)} exams could not be explained.", soft_wrap=True)
+        console.print(f"{len(problems)} exams or files could not be explained.", soft_wrap=True)
         raise typer.Exit(SOME_FAILED)
 
 

@@ -37,11 +37,13 @@ def choose_methods(methods: Sequence[str], gate: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def explain_stored_lesions(
+def explain_lesion_networks(
     inputs: Sequence[Path],
     folder: Path,
     out: Path,
     *,
+    boxes: Path | None,
+    spacing_mm: float | None,
     method: str,
     drawn: int,
     curves: bool,
@@ -51,31 +53,53 @@ def explain_stored_lesions(
     exams: list[str] | None,
     allow_phantom_weights: bool,
 ) -> None:
-    """Lesions of a store, CC and MLO of one lesion one after the other."""
+    """Lesions of a store, or of files and a table of boxes."""
     from fourview.store.store import ABOUT_FILE, Store
-    from fourview.studies.lesion.lesion_reader import choose_device
+    from fourview.studies.lesion.boxes import load_boxes
+    from fourview.studies.lesion.lesion_reader import LesionReader, choose_device
     from fourview.studies.lesion.lesion_weights import load_lesion_weights
+    from fourview.studies.lesion.read_sources import list_files
     from fourview.studies.lesion.signs_cases import find_asked
     from fourview.studies.lesion.signs_explain import explain_lesions
+    from fourview.studies.lesion.signs_inputs import LesionInput, hash_inputs, list_file_lesions, list_stored_lesions
     from fourview.studies.lesion.signs_read import LesionLens
     from fourview.terminal import open_console, show_document
 
-    if len(inputs) != 1 or not (inputs[0] / ABOUT_FILE).is_file():
-        raise SetupError("lesion networks read outlined lesions: found no store as INPUT; need one (`data prepare`)")
-    loaded, store = load_lesion_weights(folder), Store.open(inputs[0])
+    loaded, where = load_lesion_weights(folder), choose_device(device)
     (chosen,) = choose_methods([method], loaded.card.network.gate)
-    asked_about = find_asked(store, loaded, folder, allow_phantom_weights=allow_phantom_weights)
-    cases = [case for case in asked_about.cases if not exams or case.view.exam in exams]
-    if not cases:
-        raise SetupError(f"{inputs[0]}: found no lesion of the exams {', '.join(exams or ())}; need one")
-    lens = LesionLens.open(store, loaded, methods=[chosen], device=choose_device(device), seed=seed)  # type: ignore[list-item]
+    notes: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
+    if boxes is None:
+        if len(inputs) != 1 or not (inputs[0] / ABOUT_FILE).is_file():
+            raise SetupError(
+                "lesion networks read outlined lesions: found no store as INPUT; need one (`data prepare`), or --boxes"
+            )
+        store = Store.open(inputs[0])
+        asked_about = find_asked(store, loaded, folder, allow_phantom_weights=allow_phantom_weights)
+        cases = [case for case in asked_about.cases if not exams or case.view.exam in exams]
+        lens = LesionLens.open(store, loaded, methods=[chosen], device=where, seed=seed)  # type: ignore[list-item]
+        found: tuple[LesionInput, ...] = list_stored_lesions(lens, store, cases)
+        notes = asked_about.notes
+    else:
+        if exams or (inputs[0] / ABOUT_FILE).is_file():
+            raise SetupError("--boxes: found a store, which has outlines of its own, or --exam; need files alone")
+        reader = LesionReader(loaded, where, allow_phantom_weights)
+        sources = list_files(inputs, load_boxes(boxes), loaded.card.images, spacing_mm=spacing_mm)
+        lens = LesionLens.open(None, loaded, methods=[chosen], device=where, seed=seed)  # type: ignore[list-item]
+        found, left_out = tuple(list_file_lesions(reader, sources)), sources.missing
+        notes = ("of files nobody can tell whether the networks have learned from them",)
+    if not found:
+        why = f"of the exams {', '.join(exams)}" if exams else "; ".join(reason for _, reason in left_out)
+        raise SetupError(f"{inputs[0]}: found no lesion {why}; need one")
+    wanted = found[:most]
     settings = (
         ("weights", f"{loaded.card.name}, {loaded.card.weights_hash}"),
         ("method", method),
         ("networks drawn anew", str(drawn)),
         ("deletion and insertion", "yes" if curves else "no"),
         ("seed", str(seed)),
-        ("lesion images", f"{min(most, len(cases))} of {len(cases)}"),
+        *((("spacing_mm", f"{spacing_mm:g}"),) if spacing_mm else ()),
+        ("lesion images", f"{len(wanted)} of {len(found)}, {hash_inputs(wanted)}"),
     )
     try:
         with asked_to_stop() as asked, shown_steps("explaining lesions") as show:
@@ -87,7 +111,7 @@ def explain_stored_lesions(
 
             document, failed = explain_lesions(
                 lens,
-                sorted(cases, key=lambda case: (case.view.key, case.view.angle))[:most],
+                wanted,
                 chosen,  # type: ignore[arg-type]
                 out,
                 drawn=drawn,
@@ -95,11 +119,12 @@ def explain_stored_lesions(
                 seed=seed,
                 marks=(f"{loaded.card.name}: trained on phantoms only",) if loaded.card.phantoms_only else (),
                 settings=settings,
-                notes=asked_about.notes,
+                notes=notes,
                 on_step=on_step,
+                left_out=left_out,
             )
     except KeyboardInterrupt:
-        typer.echo("fourview: interrupted; nothing was written", err=True)
+        typer.echo("fourview: interrupted; what is done stays: run the same command again", err=True)
         raise typer.Exit(INTERRUPTED) from None
     show_document(open_console(), document, out)
     if failed:

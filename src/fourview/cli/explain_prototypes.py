@@ -28,6 +28,13 @@ def prototypes(
     member: Annotated[int, typer.Option(min=1, help="Which network of lesion weights.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of noise, shifts, flips and the choice of lesions.")] = 0,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto: the GPU if there is one.")] = "auto",
+    allow_phantom_weights: Annotated[
+        bool,
+        typer.Option(
+            "--allow-phantom-weights",
+            help="Begin with real lesions for weights that were trained on phantoms only: not for real images.",
+        ),
+    ] = False,
 ) -> None:
     """Input optimisation: what "malignant" and "benign" look like to a network."""
     from fourview.report.document_folder import check_report_folder, write_document
@@ -47,7 +54,8 @@ def prototypes(
         target: Any = sheet.lesion_target(own, member=member, device=where)
         name, hashed, side, kinds = own.card.name, own.card.weights_hash, own.card.crop.side_px, own.card.kinds
         read = None if store is None else sheet.lesion_inputs(store, own)
-        marks: tuple[str, ...] = (f"{name}: trained on phantoms only",) if own.card.phantoms_only else ()
+        phantoms_only = own.card.phantoms_only
+        marks: tuple[str, ...] = ()
     else:
         from fourview.weights.ensemble import resolve_member
         from fourview.weights.folder import load_weights
@@ -59,9 +67,17 @@ def prototypes(
         kinds = ("mass", "calcification", "distortion", "asymmetry")
         read = None if store is None else sheet.patch_inputs(store, card)
         marks = () if card.training.trained else (f"{name}: untrained weights, what they like means nothing",)
-        marks += (f"{name}: trained on phantoms only",) if card.training.phantoms_only else ()
+        phantoms_only = card.training.phantoms_only
+    marks += (f"{name}: trained on phantoms only",) if phantoms_only else ()
     inputs = sheet.find_inputs(
-        store, read or _no_input, kinds=kinds, side_px=side, lesions=lesions, steps=steps, seed=seed
+        store,
+        read or _no_input,
+        kinds=kinds,
+        side_px=side,
+        lesions=lesions,
+        steps=steps,
+        seed=seed,
+        phantoms_only=phantoms_only and not allow_phantom_weights,
     )
     try:
         with asked_to_stop() as asked, shown_steps("optimising inputs") as show:

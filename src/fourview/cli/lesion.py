@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fourview.cli.app import INTERRUPTED, SOME_FAILED, app
-from fourview.cli.progress import Show, asked_to_stop, shown_steps
+from fourview.cli.cache import CACHE, cache_home
+from fourview.cli.progress import asked_to_stop, shown_steps, shown_work
 from fourview.cli.train import check_installed
 from fourview.exam import SetupError
 
@@ -20,13 +19,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fourview.studies.lesion.comparison import Comparison
-    from fourview.studies.lesion.lesion_data import OnStep
     from fourview.studies.lesion.measures import Worth
     from fourview.studies.lesion.outcome import Outcome
     from fourview.studies.lesion.study import LesionStudy, MemberPlan
     from fourview.train.trained import Step
 
-CACHE = "FOURVIEW_CACHE"
 Device = Literal["auto", "cpu", "cuda"]
 
 lesion_app = typer.Typer(help="Outlined lesions: benign or malignant.", no_args_is_help=True)
@@ -75,11 +72,11 @@ def train(
     if not resume and out.is_dir() and any(out.iterdir()):
         raise SetupError(f"{out}: found a folder that is not empty; need a new one, or --resume")
     try:
-        with _shown() as on_step:
+        with shown_work() as on_step:
             from fourview.studies.lesion.lesion_data import name_data, open_lesion_data
             from fourview.studies.lesion.study import open_study
 
-            store = open_lesion_data(data, chosen, cache=cache or _cache_home(), jobs=jobs, on_step=on_step)
+            store = open_lesion_data(data, chosen, cache=cache or cache_home(), jobs=jobs, on_step=on_step)
         study = open_study(store, chosen, init, about=name_data(store))
         _run(study, out, numbers, device=device, resume=resume)
     except KeyboardInterrupt:
@@ -95,6 +92,10 @@ def read(
     ],
     *,
     weights: Annotated[Path, typer.Option(metavar="W", help="weights/ of a run of `lesion train`.")],
+    ensemble: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="W", help="More weights, of any architecture, one per --ensemble; p is the mean."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Output folder: new or empty.")],
     boxes: Annotated[
         Path | None,
@@ -129,12 +130,16 @@ def read(
     from fourview.terminal import open_console, show_document
 
     check_report_folder(out)
-    reader = LesionReader.open(weights, device=device, allow_phantom_weights=allow_phantom_weights)
-    sources = open_sources(inputs, boxes, reader.weights.card, spacing_mm=spacing_mm, mirrored=mirrored)
+    readers = [
+        LesionReader.open(folder, device=device, allow_phantom_weights=allow_phantom_weights)
+        for folder in (weights, *(ensemble or ()))
+    ]
+    cards = [reader.weights.card for reader in readers]
+    sources = open_sources(inputs, boxes, cards[0], spacing_mm=spacing_mm, mirrored=mirrored, others=cards[1:])
     with asked_to_stop() as asked, shown_steps("reading lesions, exams") as show:
-        readings = read_lesions(sources, reader, on_exam=show, stop=asked)
-    learned = has_learned(inputs, reader.weights.card)
-    document = write_readings(out, readings, reader, synthetic=readings.synthetic, learned=learned)
+        readings = read_lesions(sources, readers, on_exam=show, stop=asked)
+    learned = has_learned(inputs, cards)
+    document = write_readings(out, readings, readers, synthetic=readings.synthetic, learned=learned)
     console = open_console()
     failed = len(readings.failures)
     console.print(f"{len(readings.lesions)} lesions read, {failed} problems: lesions.csv, views.csv, failures.csv.")
@@ -181,7 +186,7 @@ def _run(study: LesionStudy, out: Path, folds: tuple[int, ...], *, device: Devic
     open_folder(out, study, folds, resume=resume)
     for note in study.notes:
         typer.echo(f"note: {note}", err=True)
-    with _shown() as on_step:
+    with shown_work() as on_step:
         greys = measure_greys(
             out, study.store, study.images, on_image=lambda done, total: on_step("reading greys", done, total)
         )
@@ -263,25 +268,3 @@ class _Progress:
 
     def close(self) -> None:
         self._open.close()
-
-
-@contextmanager
-def _shown() -> Iterator[OnStep]:
-    """Shows how far each kind of work is; between two of its items Ctrl-C and SIGTERM end it (KeyboardInterrupt)."""
-    with asked_to_stop() as asked, ExitStack() as shown:
-        shows: dict[str, Show] = {}
-
-        def on_step(what: str, done: int, total: int) -> None:
-            if what not in shows:
-                shows[what] = shown.enter_context(shown_steps(what))
-            shows[what](done, total, None)
-            if asked():
-                raise KeyboardInterrupt
-
-        yield on_step
-
-
-def _cache_home() -> Path:
-    import platformdirs
-
-    return Path(os.environ.get(CACHE) or platformdirs.user_cache_dir("fourview", appauthor=False)).expanduser()

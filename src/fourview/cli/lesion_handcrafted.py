@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from fourview.cli.app import INTERRUPTED, SOME_FAILED
+from fourview.cli.cache import CACHE, cache_home
 from fourview.cli.lesion import lesion_app
+from fourview.cli.progress import shown_work
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,7 +21,13 @@ if TYPE_CHECKING:
 
 @lesion_app.command()
 def handcrafted(
-    store: Annotated[Path, typer.Argument(metavar="STORE", help="A prepared set with outlined lesions.")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="STORE|phantom:RECIPE",
+            help="A prepared set with outlined lesions; or a synthetic population, drawn as for `lesion train`.",
+        ),
+    ],
     *,
     out: Annotated[Path, typer.Option(help="Output folder: new or empty, or --resume.")],
     recipe: Annotated[
@@ -43,6 +52,9 @@ def handcrafted(
     families: Annotated[
         bool, typer.Option("--families/--no-families", help="Each family of numbers alone, too.")
     ] = True,
+    cache: Annotated[
+        Path | None, typer.Option(help=f"Folder for drawn populations. Default: ${CACHE}, or the user's cache.")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what an earlier run left in OUT.")] = False,
 ) -> None:
@@ -50,10 +62,9 @@ def handcrafted(
 
     Exit status 1: some lesions could not be measured.
     """
-    from fourview.cli.progress import asked_to_stop, shown_steps
     from fourview.report.document_folder import add_document
-    from fourview.store.store import Store
     from fourview.studies.lesion.handcrafted_document import describe_baselines
+    from fourview.studies.lesion.handcrafted_gallery import show_lesions
     from fourview.studies.lesion.handcrafted_results import gather, tabulate_baselines
     from fourview.studies.lesion.handcrafted_runs import do_tasks, list_tasks
     from fourview.studies.lesion.handcrafted_store import measure_views
@@ -68,34 +79,29 @@ def handcrafted(
         tabulate_failures,
         tabulate_features,
     )
-    from fourview.studies.lesion.lesion_data import name_data
+    from fourview.studies.lesion.lesion_data import name_data, open_lesion_data
     from fourview.studies.lesion.recipe import load_recipe
     from fourview.terminal import open_console, show_document
     from fourview.whole_files import writing_to
 
     chosen = load_recipe(recipe).with_values(set_values or [])
     methods = plan_methods(classifier, selection)
-    opened = Store.open(store)
-    study = open_study(opened, chosen, methods, inner=inner, families=families, about=name_data(opened))
     try:
-        with writing_to(out), asked_to_stop() as stop:
+        with writing_to(out), shown_work() as on_step:
+            store = open_lesion_data(data, chosen, cache=cache or cache_home(), jobs=jobs, on_step=on_step)
+            study = open_study(store, chosen, methods, inner=inner, families=families, about=name_data(store))
             open_folder(out, study, resume=resume)
-            with shown_steps("measuring lesions, images") as show:
-                numbers = measure_views(
-                    opened, study.folds.views, out, jobs=jobs,
-                    on_step=lambda done, total: show(done, total, None), asked_to_stop=stop,
-                )  # fmt: skip
+            numbers = measure_views(
+                store, study.folds.views, out, jobs=jobs, on_step=partial(on_step, "measuring lesions, images")
+            )
             study = keep_measured(study, numbers)
             tasks = list_tasks(study.folds, numbers, study.readers, inner=inner, seed=chosen.seed)
-            with shown_steps("classifiers in folds") as show:
-                said = do_tasks(
-                    tasks, out, jobs=jobs, on_step=lambda done, total: show(done, total, None), asked_to_stop=stop
-                )
+            said = do_tasks(tasks, out, jobs=jobs, on_step=partial(on_step, "classifiers in folds"))
     except KeyboardInterrupt:
         typer.echo("fourview: interrupted; what is done stays: run the same command with --resume", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    results = gather(opened, study.folds, said)
-    document = describe_baselines(study, results)
+    results = gather(store, study.folds, said)
+    document = describe_baselines(study, results, show_lesions(study, numbers, results))
     tables = {
         FEATURES: tabulate_features(study, numbers),
         LESIONS: tabulate_baselines(results),

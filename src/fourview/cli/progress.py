@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 _LINE_EVERY_S = 10.0  # where the output is no terminal
@@ -58,3 +58,22 @@ def shown_steps(what: str) -> Iterator[Show]:
                 console.print(f"{what}: {done} of {total}, {done / (now - started):.3g} per second", soft_wrap=True)
 
         yield show
+
+
+@contextmanager
+def shown_work() -> Iterator[Callable[[str, int, int], None]]:
+    """What is told how far each kind of work is: what, done, total.
+
+    Between two of its items Ctrl-C and SIGTERM end it (KeyboardInterrupt).
+    """
+    with asked_to_stop() as asked, ExitStack() as shown:
+        shows: dict[str, Show] = {}
+
+        def on_step(what: str, done: int, total: int) -> None:
+            if what not in shows:
+                shows[what] = shown.enter_context(shown_steps(what))
+            shows[what](done, total, None)
+            if asked():
+                raise KeyboardInterrupt
+
+        yield on_step

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from fourview.cli.app import INTERRUPTED, app
+from fourview.cli.cache import CACHE, cache_home
 from fourview.exam import SetupError
 
 StageName = Literal["patch", "birads", "exam"]
@@ -18,7 +18,6 @@ _HELP: dict[StageName, str] = {
     "birads": "Pretrain the columns of an exam network on BI-RADS classes; its weights are for --init.",
     "exam": "Train an exam network on biopsy labels; its weights are for `fourview screen`.",
 }
-CACHE = "FOURVIEW_CACHE"
 
 train_app = typer.Typer(
     help="Train networks: patch, then heatmaps, then birads, exam, ensemble (docs/training.md).", no_args_is_help=True
@@ -95,7 +94,7 @@ def _stage_command(stage: StageName) -> Callable[..., None]:
                 storage=storage,
                 resume=resume,
                 dry_run=dry_run,
-                cache=cache or _cache_home(),
+                cache=cache or cache_home(),
                 jobs=jobs,
             )
         except SaidByFirstError:  # ends well, or the first process is killed while it speaks
@@ -147,9 +146,3 @@ def check_installed() -> None:
     missing = [name for name in ("lightning_fabric", "tensorboard") if find_spec(name) is None]
     if missing:
         raise SetupError(f'training needs the package {" and ".join(missing)}: pip install "fourview[train]"')
-
-
-def _cache_home() -> Path:
-    import platformdirs
-
-    return Path(os.environ.get(CACHE) or platformdirs.user_cache_dir("fourview", appauthor=False)).expanduser()

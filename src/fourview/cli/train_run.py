@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from fourview.cli.progress import Show, asked_to_stop, shown_steps
+from fourview.cli.progress import shown_work
 from fourview.exam import SetupError
 
 if TYPE_CHECKING:
-    from fourview.train.data import OnStep, TrainingData
+    from fourview.train.data import TrainingData
     from fourview.train.recipe import Recipe
     from fourview.train.recipe import Stage as StageName
     from fourview.train.run_folder import RunFolder
@@ -101,7 +99,7 @@ def _begin(
     from fourview.train.open_stage import open_stage
 
     weights = {role: _load(name) for role, name in starts.items()}
-    with _shown() as on_step:
+    with shown_work() as on_step:
         opened = open_data(data, split=split, recipe=recipe, cache=cache, jobs=jobs, on_step=on_step)
         stage = open_stage(recipe, opened, init=weights["init"], patch=weights["patch"], jobs=jobs, on_step=on_step)
     return _Begun(opened, stage, weights)
@@ -117,22 +115,6 @@ def _load(name: str | None) -> Weights | None:
 def is_first() -> bool:
     """Whether this is the process that speaks and writes; known before the others are there."""
     return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
-
-
-@contextmanager
-def _shown() -> Iterator[OnStep]:
-    """Shows how far each kind of work is; between two of its items Ctrl-C and SIGTERM end it (KeyboardInterrupt)."""
-    with asked_to_stop() as asked, ExitStack() as shown:
-        shows: dict[str, Show] = {}
-
-        def on_step(what: str, done: int, total: int) -> None:
-            if what not in shows:
-                shows[what] = shown.enter_context(shown_steps(what))
-            shows[what](done, total, None)
-            if asked():
-                raise KeyboardInterrupt
-
-        yield on_step
 
 
 def _finish(out: Path, begun: _Begun, trained: Trained, *, storage: Literal["fp32", "fp16"]) -> None:

@@ -92,7 +92,11 @@ def _record(
         density=first.density,
         lesions=lesions,
         split=None if first.patient in doubts.without_split else splits.pop(),
-        more={"series": chosen, "types": ", ".join(sorted({row.kind for row in rows}))},
+        more={
+            "series": chosen,
+            "types": ", ".join(sorted({row.kind for row in rows})),
+            **{f"part of {row.kind}": row.split for row in rows},
+        },
         warnings=_image_warnings(rows, doubts, lossy=series.lossy),
     )
 

@@ -17,6 +17,7 @@ from fourview.evaluate.decision import decision_curve
 from fourview.evaluate.embedding import principal_components
 from fourview.evaluate.estimate import Estimate
 from fourview.evaluate.evaluation import EvaluateOptions, Evaluation, Other, evaluate_readings
+from fourview.evaluate.fold_ranks import rank_in_folds
 from fourview.evaluate.froc import MarkedImages, froc_curve, lesion_sensitivities
 from fourview.evaluate.hybrid import average_scores
 from fourview.evaluate.jafroc import jafroc
@@ -75,6 +76,7 @@ __all__ = [
     "principal_components",
     "probabilistic_f1",
     "proportion",
+    "rank_in_folds",
     "reliability",
     "share_difference",
     "trapezoid_pr_area",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,8 @@ from fourview.exam import SetupError
 from fourview.explain.exam_pictures import UNTESTED, DrawnMap, name_map
 from fourview.explain.explained import ExplainedExam, ScoreMaps, ViewMap
 from fourview.explain.located import NEAR_SHARE
-from fourview.explain.methods import METHODS
-from fourview.explain.sanity import CELLS, MOST_ALIKE
+from fourview.explain.methods import METHODS, MethodName
+from fourview.explain.sanity import CELLS, MOST_ALIKE, Check, is_tested
 from fourview.report.document import Document, Gallery, GalleryItem, Section, Table
 from fourview.report.picture import Picture
 from fourview.report.versions import package_versions
@@ -54,7 +55,7 @@ def describe_exam(
         _describe_score(number, score, pictures[id(score)]) for number, score in enumerate(explained.scores, 1)
     )
     failed = sum(bool(view.failures) for score in explained.scores for view in score.views)
-    untested = sum(not view.checks for score in explained.scores for view in score.views)
+    untested = sum(not is_tested(view.checks) for score in explained.scores for view in score.views)
     total = sum(len(score.views) for score in explained.scores)
     warnings = [*marks]
     if failed:
@@ -95,26 +96,33 @@ def jpeg_bytes(picture: Picture) -> bytes:
     return bytes(encoded)
 
 
-def describe_methods(method: str) -> tuple[str, ...]:
-    """How maps were made and tested, to paste into a paper."""
-    how = {
-        "gradient": "the derivative of the score by each pixel of the standardised image (Simonyan et al. 2014)",
-        "smoothgrad": "the mean derivative over 25 copies with noise of 0.15 of the range (SmoothGrad, Smilkov et al. "
-        "2017)",
-        "ig": "integrated gradients from the image blurred within the breast, 64 steps (Sundararajan et al. 2017)",
-        "gradcam": "Grad-CAM of the last map (Selvaraju et al. 2017), its cells put where they look",
-        "occlusion": "the fall of the score when a square is blurred, 32 of 224 pixels of the shorter side, stride "
-        "half of it (Zeiler and Fergus 2014)",
-    }[method]
+HOW: Mapping[MethodName, str] = {
+    "gradient": "the derivative of the score by each pixel of the standardised image (Simonyan et al. 2014)",
+    "smoothgrad": "the mean derivative over 25 copies with noise of 0.15 of the range (SmoothGrad, Smilkov et al. "
+    "2017)",
+    "ig": "integrated gradients from the image without detail, 64 steps (Sundararajan et al. 2017)",
+    "gradcam": "Grad-CAM of the last map (Selvaraju et al. 2017), its cells put where they look",
+    "occlusion": "the fall of the score when a square is blurred, 32 of 224 pixels of the shorter side, stride "
+    "half of it (Zeiler and Fergus 2014)",
+}
+HOW_TESTED = (
+    "Tests. Weights drawn anew (Adebayo et al. 2018): each layer's values in random order; the rank correlation of "
+    f"the two maps in squares ({CELLS} along the shorter side) is to be {MOST_ALIKE:g} or less. Deletion and "
+    "insertion (Petsiuk et al. 2018): the squares are blurred, or shown on the blurred image, in the map's order; "
+    "the mean score is to be lower, or higher, than with random smooth orders. Where outlines are known: the share "
+    "of the map's positive values within them against their share of the tissue, and whether the highest place "
+    f"lies within {NEAR_SHARE:.1%} of the shorter side of one (the pointing game, Zhang et al. 2016)."
+)
+
+
+def describe_methods(method: MethodName) -> tuple[str, ...]:
+    """How maps of exams were made and tested, to paste into a paper."""
     return (
-        f"Each image of the exam has a map of its own: {how}. The score is the log-odds of the finding, the mean over "
-        "the heads that answer for the breast. Maps are put back into the pixels of the file.",
-        "Tests. Weights drawn anew (Adebayo et al. 2018): each layer's values in random order; the rank correlation of "
-        f"the two maps in squares ({CELLS} along the shorter side) is to be {MOST_ALIKE:g} or less. Deletion and "
-        "insertion (Petsiuk et al. 2018): the squares are blurred, or shown on the blurred image, in the map's order; "
-        "the mean score is to be lower, or higher, than with random smooth orders. Where outlines are known: the share "
-        "of the map's positive values within them against their share of the tissue, and whether the highest place "
-        f"lies within {NEAR_SHARE:.1%} of the shorter side of one (the pointing game, Zhang et al. 2016).",
+        f"Each image of the exam has a map of its own: {HOW[method]}. The score is the log-odds of the finding, the "
+        "mean over the heads that answer for the breast, or over the highest patches of the image where a patch "
+        "network reads alone. Without detail, or blurred: within the breast, its brightness kept. Maps are put back "
+        "into the pixels of the file.",
+        HOW_TESTED,
     )
 
 
@@ -147,16 +155,20 @@ def _describe_score(number: int, score: ScoreMaps, drawn: Sequence[DrawnMap]) ->
 
 def verdict(view: ViewMap) -> str:
     """In a word or two."""
-    if not view.checks:
-        return "not tested"
     if view.failures:
         return f"FAILS: {', '.join(check.name for check in view.failures)}"
-    return "passes"
+    return "passes" if is_tested(view.checks) else "not tested"
 
 
 def _lines(view: ViewMap) -> tuple[str, ...]:
-    failed = [check.says for check in view.failures]
-    return (f"THIS MAP FAILS: {'; '.join(failed)}",) if failed else (UNTESTED,) if not view.checks else ()
+    return say_failures(view.checks)
+
+
+def say_failures(checks: Sequence[Check]) -> tuple[str, ...]:
+    """What stands below a map on a page: why not to believe it."""
+    failed = [check.says for check in checks if check.passed is False]
+    said = (f"THIS MAP FAILS: {'; '.join(failed)}",) if failed else ()
+    return said if is_tested(checks) else (*said, UNTESTED)
 
 
 def _said(view: ViewMap, name: str) -> str:
@@ -167,7 +179,8 @@ def _row(explained: ExplainedExam, score: ScoreMaps, view: ViewMap) -> tuple[Any
     checks: Mapping[str, Any] = {check.name: check for check in view.checks}
 
     def value(name: str, field: str) -> float | None:
-        return None if name not in checks else float(getattr(checks[name], field))
+        found = None if name not in checks else float(getattr(checks[name], field))
+        return None if found is None or not math.isfinite(found) else found
 
     local = view.localisation
     return (

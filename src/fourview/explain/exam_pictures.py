@@ -12,6 +12,7 @@ from fourview.exam import Mammogram, View
 from fourview.explain.exam_target import SIDE_WORDS
 from fourview.explain.explained import ExplainedExam, ScoreMaps, ViewMap
 from fourview.explain.methods import METHODS
+from fourview.explain.sanity import is_tested
 from fourview.report.map_picture import MapFact, MapShown, draw_map, scale_limit, smooth_values
 from fourview.report.picture import Picture
 
@@ -83,7 +84,7 @@ def list_facts(explained: ExplainedExam, score: ScoreMaps, view: ViewMap) -> Ite
         yield MapFact(f"this is the other breast: the network compares it with the {side} one")
     if len(score.views) > 1:
         yield MapFact(f"{view.share:.0%} of all that raises this score lies in this image")
-    if not view.checks:
+    if not is_tested(view.checks):
         yield MapFact(UNTESTED, passed=False)
     for check in view.checks:
         yield MapFact(check.says, passed=check.passed)

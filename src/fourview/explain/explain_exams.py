@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,10 @@ class Source(Protocol):
 
     @property
     def exam_id(self) -> str: ...
+    @property
+    def digest(self) -> str:
+        """Changes with what is known of its pixels before they are read."""
+
     def read(self) -> Exam: ...
     def read_outlines(self, finding: Finding) -> Mapping[str, NDArray[np.bool_]]: ...
 
@@ -44,6 +50,12 @@ class ExplainStep:
     problem: str | None = None
 
 
+def hash_sources(sources: Sequence[Source]) -> str:
+    """16 hex digits: which exams, so that a folder of others is not gone on with."""
+    said = json.dumps([[source.exam_id, source.digest] for source in sources])
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
 def explain_exams(
     sources: Sequence[Source],
     explainer: Explainer,
@@ -51,31 +63,40 @@ def explain_exams(
     *,
     settings: Settings,
     on_step: Callable[[ExplainStep], None],
+    left_out: Mapping[str, str] = {},
 ) -> tuple[Document, dict[str, str]]:
-    """The page of all exams, and exam id -> why it could not be explained.
+    """The page of all exams, and exam id or file name -> why it could not be explained.
 
     OUT/exams/ID/ of each (exam_folder.write_explained), OUT/maps.csv, OUT/report.html
 
-    on_step  called before every piece of work; may raise KeyboardInterrupt, after which the same call goes on
+    on_step   called before every piece of work; may raise KeyboardInterrupt, after which the same call goes on
+    left_out  file name -> why it is in no exam
     What an earlier call with the same settings left in OUT is taken. Raises SetupError: OUT holds something else.
     """
     open_folder(out, settings)
     (out / "exams").mkdir(exist_ok=True)
     remove_parts(out / "exams")
-    problems: dict[str, str] = {}
+    problems = dict(left_out)
     tables = []
     for number, source in enumerate(sources):
         folder = out / "exams" / source.exam_id
         if not folder.is_dir():
             try:
                 _explain(source, explainer, folder, settings, _steps(on_step, number, len(sources), source.exam_id))
+            except (SetupError, KeyboardInterrupt):
+                raise
             except ExamError as error:
                 problems[source.exam_id] = str(error)
+            except Exception as error:  # one exam must not stop a batch, whatever its files hold
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                problems[source.exam_id] = f"unexpected {type(error).__name__} at {Path(place.filename).name}:" + (
+                    f"{place.lineno}"
+                )
         if source.exam_id not in problems:
             tables.append(load_rows(folder))
         on_step(ExplainStep(number + 1, len(sources), source.exam_id, problem=problems.get(source.exam_id)))
     if not tables:
-        raise SetupError(f"found no exam that could be explained; the first: {next(iter(problems.values()))}")
+        raise SetupError(f"found no exam that could be explained: {next(iter(problems.values()), 'no exam')}")
     rows = pl.concat(tables)
     document = describe_maps(
         rows, method=explainer.method, marks=explainer.screener.marks, problems=problems, settings=settings
@@ -142,6 +163,10 @@ class _FromFiles:
     @property
     def exam_id(self) -> str:
         return str(self.source.exam_id)
+
+    @property
+    def digest(self) -> str:
+        return " ".join(self.source.names)
 
     def read(self) -> Exam:
         exam: Exam = self.source.read()

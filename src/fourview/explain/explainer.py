@@ -22,7 +22,16 @@ from fourview.explain.explained import ExplainedExam, ScoreMaps, ViewMap
 from fourview.explain.located import judge_localisation, localise
 from fourview.explain.methods import METHODS, MethodName, attribute
 from fourview.explain.patch_inputs import PatchImage, PatchTarget, find_patches, stack_patches
-from fourview.explain.sanity import Check, Curve, compare_with_drawn, delete_and_insert, draw_anew, judge_curves
+from fourview.explain.sanity import (
+    Check,
+    Curve,
+    compare_with_drawn,
+    delete_and_insert,
+    draw_anew,
+    judge_curves,
+    map_drawn,
+    shows_something,
+)
 from fourview.explain.source_map import SourceMap
 from fourview.explain.target import Target, Tensors, score, with_network
 from fourview.prepare import Prepared
@@ -147,11 +156,7 @@ class Explainer:
         report(f"{where}: {self.method}")
         baselines = blur_inputs(asked.inputs, asked.tissue)
         maps = self._attribute(asked.target, asked.inputs, baselines)
-        drawn = []
-        for number in range(0 if self.tests is None else self.tests.drawn):
-            report(f"{where}: weights drawn anew, {number + 1}")
-            anew = draw_anew(asked.target.network, seed=self.seed + 1 + number)
-            drawn.append(self._attribute(with_network(asked.target, anew), asked.inputs, baselines))
+        drawn = self._map_drawn(asked, baselines, lambda: report(f"{where}: weights drawn anew"))
         placed = {image.key: _place(image, maps) for image in images}
         total = sum(float(np.maximum(found.inside, 0).sum(dtype=np.float64)) for found in placed.values())
         views = []
@@ -188,6 +193,17 @@ class Explainer:
             value = float(score(asked.target, asked.inputs)[0])
         return ScoreMaps(asked.target.words, value, asked.side, asked.finding, tuple(views))
 
+    def _map_drawn(self, asked: _Asked, baselines: Tensors, report: Callable[[], None]) -> list[Maps]:
+        def make(seed: int) -> Maps:
+            report()
+            anew = with_network(asked.target, draw_anew(asked.target.network, seed=seed))
+            return self._attribute(anew, asked.inputs, baselines)
+
+        def shows(maps: Maps) -> bool:
+            return all(shows_something(found, asked.tissue[name]) for name, found in maps.items())
+
+        return map_drawn(make, shows, count=0 if self.tests is None else self.tests.drawn, seed=self.seed)
+
     def _judge(
         self,
         image: ExamImage | PatchImage,
@@ -202,7 +218,7 @@ class Explainer:
     ) -> ViewMap:
         positive = float(np.maximum(found.inside, 0).sum(dtype=np.float64))
         checks = [] if positive > 0 else [_EMPTY]
-        if drawn:
+        if self.tests is not None and self.tests.drawn:
             own, tissue = _flat(image, maps)
             others = [_flat(image, other)[0] for other in drawn]
             checks.append(compare_with_drawn(own, others, tissue, signed=METHODS[self.method].signed))

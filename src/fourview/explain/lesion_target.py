@@ -16,11 +16,13 @@ class LesionTarget:
     """The logit of malignant minus that of benign: the log-odds of malignant.
 
     log_diameter  (1, 1), for a network that asks for the lesion's size; None: it does not
+    swapped       the log-odds of benign instead
     """
 
     network: LesionNetwork
     log_diameter: Tensor | None = None
     words: str = "log-odds of malignant"
+    swapped: bool = False
 
     def last_map(self, name: str, x: Tensor) -> Tensor:
         """The last map times the gate."""
@@ -29,7 +31,8 @@ class LesionTarget:
     def read(self, maps: Tensors) -> Tensor:
         (last,) = maps.values()
         logits = self.network.judge(last, self._sizes(len(last)))
-        return logits[:, MALIGNANT] - logits[:, BENIGN]
+        plus, minus = (BENIGN, MALIGNANT) if self.swapped else (MALIGNANT, BENIGN)
+        return logits[:, plus] - logits[:, minus]
 
     def gate(self, x: Tensor) -> Tensor | None:
         """(batch, h, w) in 0..1, a value per cell of the last map; None: the network has no gate."""

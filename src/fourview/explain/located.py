@@ -71,7 +71,7 @@ def judge_localisation(found: Localisation) -> tuple[Check, Check]:
             found.share > found.chance,
             found.share,
             found.chance,
-            f"{found.share:.0%} of what raises the score lies in outlined lesions, {found.times_chance:.1f} times the "
+            f"{found.share:.0%} of what the map shows lies in outlined lesions, {found.times_chance:.1f} times the "
             f"{found.chance:.1%} of chance",
         ),
     )

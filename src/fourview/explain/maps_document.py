@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -25,13 +25,16 @@ def describe_maps(
     located = measure_located(rows)
     tested = rows.filter(pl.col("alike_drawn_anew").is_not_null() | pl.col("deletion").is_not_null())
     untested = len(rows) - len(tested)
+    failed = int((rows["fails"].fill_null("") != "").sum())
     warnings = [*marks]
+    if failed:
+        warnings.append(f"{failed} of {len(rows)} maps fail a test: what they show is no explanation")
     if untested:
         warnings.append(f"{untested} of {len(rows)} maps were not tested: they may not show what the network does")
     if not located:
         warnings.append("no lesion is outlined in these images: nothing says whether the maps find lesions")
     if problems:
-        warnings.append(f"{len(problems)} exams could not be explained")
+        warnings.append(f"{len(problems)} exams or files could not be explained")
     sections = [_describe_tests(tested)] if len(tested) else []
     if located:
         sections.append(
@@ -94,11 +97,21 @@ def _describe_exams(rows: pl.DataFrame, problems: Mapping[str, str]) -> Section:
     items = []
     for (exam,), own in rows.group_by("exam", maintain_order=True):
         failed = int((own["fails"].fill_null("") != "").sum())
-        scores = dict(zip(own["score"].to_list(), own["log_odds"].to_list(), strict=True))
-        lines = [f"{score}: {value:.2f}" for score, value in scores.items()]
+        lines = list(_list_scores(own))
         lines.append(f"{len(own)} maps, {failed} fail a test" if failed else f"{len(own)} maps")
         items.append(GalleryItem(str(exam), tuple(lines), link=f"exams/{exam}/report.html"))
     parts: list[Table | Gallery] = [Gallery("exams", "Exams", tuple(items))]
     if problems:
-        parts.append(Table("problems", "Not explained", ("exam", "why"), tuple(problems.items())))
+        parts.append(Table("problems", "Not explained", ("exam or file", "why"), tuple(problems.items())))
     return Section("exams", "Exams", tuple(parts))
+
+
+def _list_scores(rows: pl.DataFrame) -> Iterator[str]:
+    """Each score of an exam; those of a patch network alone are of one image each."""
+    several = rows["log_odds"].n_unique() > rows["score"].n_unique()
+    seen = set()
+    for score, value, view in rows.select("score", "log_odds", "view").iter_rows():
+        words = f"{view}, {score}" if several else score
+        if words not in seen:
+            seen.add(words)
+            yield f"{words}: {value:.2f}"

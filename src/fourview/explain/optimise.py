@@ -28,7 +28,8 @@ class OptimiseSettings:
     jitter_px         largest shift, either way, drawn anew in every step;  flips  left-right, drawn too
     blur_px           standard deviation of a blur of the input, every `blur_every` steps
     total_variation   coefficient of the sum of absolute differences of neighbours
-    to_start          coefficient of the sum of squared differences from the start
+    to_start          coefficient of the sum of squared differences from the start; above 0, blur and total variation
+                      are those of the change from it: else they would wear the start's own detail away
     """
 
     steps: int = 300
@@ -59,6 +60,12 @@ class Prototype:
         """The malignant one minus the benign one: what makes the difference to the network."""
         return np.asarray(self.malignant - self.benign, np.float32)
 
+    @property
+    def moved(self) -> bool:
+        """Whether the score went up on the one way and down on the other."""
+        start, malignant, benign = self.scores
+        return malignant > start > benign
+
 
 def make_prototype(
     target: Target,
@@ -87,23 +94,24 @@ def optimise_input(
 ) -> Tensor:
     """(1, 1, rows, cols): the start, changed so that `sign` times the score grows. The same for the same seed."""
     draws = np.random.default_rng(seed)
-    x = start.detach().clone().requires_grad_()
-    adam = torch.optim.Adam([x], lr=settings.rate)
+    base = start.detach() if settings.to_start else torch.zeros_like(start)
+    change = (start.detach() - base).requires_grad_()
+    adam = torch.optim.Adam([change], lr=settings.rate)
     for step in range(1, settings.steps + 1):
         down, right = (int(v) for v in draws.integers(-settings.jitter_px, settings.jitter_px + 1, 2))
         flipped = bool(settings.flips and draws.random() < 0.5)
-        seen = torch.roll(x, (down, right), dims=(2, 3))
+        seen = torch.roll(base + change, (down, right), dims=(2, 3))
         seen = seen.flip(3) if flipped else seen
-        loss = -sign * score(target, {"crop": seen}).sum() + settings.total_variation * _variation(x)
+        loss = -sign * score(target, {"crop": seen}).sum() + settings.total_variation * _variation(change)
         if settings.to_start:
-            loss = loss + settings.to_start * (x - start).square().sum()
-        (x.grad,) = torch.autograd.grad(loss, [x])
+            loss = loss + settings.to_start * change.square().sum()
+        (change.grad,) = torch.autograd.grad(loss, [change])
         adam.step()
         with torch.no_grad():
             if settings.blur_px and step % settings.blur_every == 0:
-                x.copy_(_blur(x, settings.blur_px))
-            x.clamp_(*limits)
-    return x.detach()
+                change.copy_(_blur(change, settings.blur_px))
+            change.copy_((base + change).clamp(*limits) - base)
+    return (base + change).detach()
 
 
 def draw_noise(shape: tuple[int, int], *, seed: int, deviation: float = 0.3) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fourview.draws import Streams, draw_grids
 from fourview.engine import Engine
-from fourview.exam import Box, Finding, SetupError, View
+from fourview.exam import Box, ExamError, Finding, SetupError, View
 from fourview.explain.source_map import SourceMap, place_in_source
 from fourview.explain.split import split_network
 from fourview.explain.target import Tensors
@@ -99,7 +99,7 @@ def find_patches(
 ) -> tuple[PatchImage, ...]:
     """Of each image, the patches with breast that say the most of a finding, at most `most`.
 
-    As `screen` slides them; seed  of the grids. Raises ExamError where a crop is smaller than a patch.
+    As `screen` slides them; seed  of the grids. Raises ExamError where a crop is smaller than a patch, or has none.
     """
     card = weights.card
     if card.patch is None or weights.patch is None:
@@ -115,6 +115,8 @@ def find_patches(
     for key, image, grid, crop, said in zip(keys, images, grids, crops, answers, strict=True):
         p = np.where(find_empty(crop, grid), -1.0, said[:, card.patch.classes.index(finding)])
         order = [int(place) for place in np.argsort(-p, kind="stable")[:most] if p[place] >= 0]
+        if not order:
+            raise ExamError(f"{key}: found no patch with breast in it; need one")
         corners = list(grid.corners())
         found.append(
             PatchImage(

@@ -6,8 +6,9 @@ Methods: Adebayo et al. 2018 (weights drawn anew), Petsiuk, Das and Saenko 2018 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -20,10 +21,13 @@ from fourview.explain.target import Target, Tensors
 
 Array = NDArray[np.float32]
 Bools = NDArray[np.bool_]
+T = TypeVar("T")
 
 MOST_ALIKE = 0.5  # rank correlation with the map of a network without knowledge; above it, the map fails
 CELLS = 32  # along the shorter side of an input: what is compared and hidden are such squares, not single pixels
 STEPS = 10  # of the deletion and insertion curves
+DRAWN_ANEW = "weights drawn anew"
+DRAWS = 5  # networks that are drawn at most for one whose map shows anything
 CONTROLS = 3  # maps without knowledge that the curves are compared with
 _SMOOTH_CELLS = 2.0  # standard deviation of the blur of those maps
 
@@ -41,6 +45,11 @@ class Check:
     value: float
     against: float
     says: str
+
+
+def is_tested(checks: Sequence[Check]) -> bool:
+    """Whether any of them says that a map shows what the network does; outlines alone do not."""
+    return any(check.passed is not None and check.name in (DRAWN_ANEW, "deletion", "insertion") for check in checks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,19 +90,40 @@ def draw_anew(network: nn.Module, *, seed: int) -> nn.Module:
     return drawn
 
 
+def map_drawn(make: Callable[[int], T], shows: Callable[[T], bool], *, count: int, seed: int) -> list[T]:
+    """`count` maps of networks with weights drawn anew, of those draws whose map shows anything; else fewer.
+
+    make  the map, or maps, of the networks of a seed.  A map that shows nothing is unlike any other and tests nothing;
+    of Grad-CAM half are such. At most DRAWS draws are made for each map.
+    """
+    found: list[T] = []
+    for number in range(DRAWS * count):
+        made = make(seed + 1 + number)
+        if shows(made):
+            found.append(made)
+        if len(found) == count:
+            break
+    return found
+
+
 def compare_with_drawn(found: Array, drawn: Sequence[Array], tissue: Bools, *, signed: bool) -> Check:
     """Whether the map changed with the weights.
 
     found   (rows, cols) of the network;  drawn  of networks with weights drawn anew;  tissue  where they are compared
     signed  negative values are part of the map, see methods.Method; else positive ones alone are compared
 
-    A map that is only turned to its negative is as alike as the same one.
+    A map that is only turned to its negative is as alike as the same one. Drawn maps that show nothing do not count;
+    without any other, nothing is judged.
     """
+    drawn = [other for other in drawn if shows_something(other, tissue)]
+    if not drawn:
+        says = "networks with weights drawn anew show nothing here: how alike their maps are cannot be said"
+        return Check(DRAWN_ANEW, None, float("nan"), MOST_ALIKE, says)
     alike = float(np.mean([abs(_correlate(found, other, tissue, signed=signed)) for other in drawn]))
     passed = alike <= MOST_ALIKE
     verdict = "depends on the weights" if passed else "hardly depends on the weights"
     return Check(
-        "weights drawn anew",
+        DRAWN_ANEW,
         passed,
         alike,
         MOST_ALIKE,
@@ -156,6 +186,11 @@ def judge_curves(deletions: Sequence[Curve], insertions: Sequence[Curve]) -> tup
         more = f"{moves} the score by {gain:.2f} more than" if gain > 0 else "moves the score no more than"
         checks.append(Check(name, gain > 0, own, control, f"{what} {more} an order without knowledge (log-odds)"))
     return checks[0], checks[1]
+
+
+def shows_something(found: Array, tissue: Bools) -> bool:
+    """Whether a map has a positive value where there is tissue."""
+    return bool((found[tissue] > 0).any())
 
 
 def _score_mixed(

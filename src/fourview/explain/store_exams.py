@@ -23,6 +23,7 @@ COLUMNS = (
     "patient",
     "exam",
     "image",
+    "pixels_sha256",
     "view",
     "spacing_mm",
     "pixel_mode",
@@ -46,6 +47,10 @@ class StoredExam:
     exam_id: str
     name: str
     rows: tuple[Row, ...]
+
+    @property
+    def digest(self) -> str:
+        return " ".join(str(row["pixels_sha256"]) for row in self.rows)
 
     def read(self) -> Exam:
         """With its pixels: 0 wherever the set's preparation cropped the file. Raises ExamError if a file is broken."""

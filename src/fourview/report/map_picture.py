@@ -22,6 +22,7 @@ from fourview.report.picture import (
     draw_nipple_arrow,
     fit_text,
     grey_picture,
+    text_width,
     wrap_text,
     write_text,
 )
@@ -60,6 +61,7 @@ class MapShown:
     limit     value at the end of the scale (`scale_limit`); 0: nothing is shown
     outline   (rows, cols) bool of the file, of known lesions; None: none are known
     facts     lines of the panel;  marks  reasons to distrust the network
+    ends      of the scale, in words;  note  below it
     """
 
     title: str
@@ -72,6 +74,8 @@ class MapShown:
     outline: NDArray[np.bool_] | None
     facts: tuple[MapFact, ...]
     marks: tuple[str, ...] = ()
+    ends: tuple[str, str] | None = None
+    note: str = "one scale for all images of this score"
 
 
 def scale_limit(values: Sequence[NDArray[np.float32]]) -> float:
@@ -133,14 +137,15 @@ def _compose(
     canvas = np.empty((top + height + _FOOT, width + _GAP, 3), np.uint8)
     canvas[:] = BACKGROUND
     _write_head(canvas, shown, banner)
-    inset = top + (height - rows) // 2
     for number, picture in enumerate(pictures):
         left = _GAP + number * (cols + _GAP)
-        canvas[inset : inset + rows, left : left + cols] = picture
+        canvas[top : top + rows, left : left + cols] = picture
         words = ("as it is", "with the map")[number]
-        write_text(canvas, words, row=top + height + 22, col=left, size_px=12, colour=FAINT)
+        if number == 0 and mammogram.faces == "left":  # the arrow stands at the left end of that line
+            left += cols - text_width(words, size_px=12)
+        write_text(canvas, words, row=top + rows + 22, col=left, size_px=12, colour=FAINT)
     arrow = canvas[:, _GAP : _GAP + cols]
-    draw_nipple_arrow(arrow, row=top + height + 22, faces=mammogram.faces, size_px=11)
+    draw_nipple_arrow(arrow, row=top + rows + 22, faces=mammogram.faces, size_px=11)
     left = _GAP + 2 * (cols + _GAP)
     for number, picture in enumerate(near):
         start = top + number * (_DETAIL + _GAP)
@@ -202,12 +207,11 @@ def _draw_scale(panel: Picture, shown: MapShown, *, row: int) -> None:
     grey = np.full((height, width, 3), 110, np.uint8)
     bar = _blend(grey, np.tile(np.maximum(ramp, 0), (height, 1)), np.tile(np.maximum(-ramp, 0), (height, 1)))
     panel[row : row + height, _MARGIN : _MARGIN + width] = bar
-    left = "lowers the score" if shown.signed else "nothing"
+    left, right = shown.ends or ("lowers the score" if shown.signed else "nothing", "raises the score")
     write_text(panel, left, row=row + height + 18, col=_MARGIN, size_px=12)
-    right = "raises the score"
-    end = _MARGIN + width - cv2.getTextSize(right, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)[0][0]
-    write_text(panel, right, row=row + height + 18, col=end - 24, size_px=12)
-    note = "one scale for all images of this score" if shown.limit > 0 else "no place raises the score"
+    end = _MARGIN + width - text_width(right, size_px=12)
+    write_text(panel, right, row=row + height + 18, col=end, size_px=12)
+    note = shown.note if shown.limit > 0 else "no place raises the score"
     write_text(panel, note, row=row + height + 38, col=_MARGIN, size_px=11, colour=FAINT)
 
 
@@ -300,7 +304,9 @@ def _draw_bar(picture: Picture, spacing_mm: float) -> None:
     row, right = picture.shape[0] - 12, picture.shape[1] - 10
     for thick, colour in ((5, (0, 0, 0)), (2, TEXT)):
         cv2.line(picture, (right - length, row), (right, row), colour, thick)
-    write_text(picture, f"{length_mm} mm", row=row - 8, col=max(2, right - length), size_px=12)
+    words, start = f"{length_mm} mm", max(2, right - length)
+    cv2.rectangle(picture, (start - 2, row - 24), (start + 2 + text_width(words, size_px=12), row - 4), (0, 0, 0), -1)
+    write_text(picture, words, row=row - 8, col=start, size_px=12)  # on black: tissue can be as bright
 
 
 def _reduce(values: NDArray[np.float32]) -> NDArray[np.float32]:

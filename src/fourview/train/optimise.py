@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from fourview.train.recipe_parts import Optimiser, Schedule
 
@@ -20,6 +20,8 @@ def build_optimiser(network: nn.Module, recipe: Optimiser) -> Optimizer:
     weights = list(network.parameters())
     if recipe.name == "sgd":
         return SGD(weights, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    if recipe.name == "rmsprop":
+        return RMSprop(weights, lr=recipe.lr, weight_decay=recipe.weight_decay)
     kind = AdamW if recipe.name == "adamw" else Adam
     return kind(weights, lr=recipe.lr, weight_decay=recipe.weight_decay)
 

@@ -89,7 +89,7 @@ class Recipe(Section):
                 raise ValueError(f"{name}: found a section that the stage {self.stage} does not use")
         if self.patch is not None and self.patch.classes != CLASSES:
             raise ValueError(f"patch.classes: found {list(self.patch.classes)}, need {list(CLASSES)}")
-        fields = dict(_flatten(self.model_dump(mode="json")))
+        fields = dict(flatten_values(self.model_dump(mode="json")))
         if unknown := sorted(name for name in self.reasons if name not in fields and not _is_above(name, fields)):
             raise ValueError(f"reasons: found {', '.join(unknown)}, which are no fields of a recipe")
         return self
@@ -116,7 +116,7 @@ class Recipe(Section):
 
     def flat(self) -> dict[str, object]:
         """ "loop.batch" -> its value, of every field, in their order."""
-        return dict(_flatten(self.model_dump(mode="json")))
+        return dict(flatten_values(self.model_dump(mode="json")))
 
     def deviations(self) -> tuple[Deviation, ...]:
         """What is not as in `paper`, in the order of the fields."""
@@ -139,20 +139,8 @@ class Recipe(Section):
         Raises SetupError for an unknown key or a value that does not fit.
         """
         values = self.model_dump(mode="json")
-        for text in assignments:
-            key, sign, value = text.partition("=")
-            if not sign or not key:
-                raise SetupError(f"--set: found {text!r}, need KEY=VALUE, for example loop.epochs=3")
-            *sections, last = key.strip().split(".")
-            place = values
-            for number, section in enumerate(sections):
-                if not isinstance(place.get(section), dict):
-                    raise SetupError(f"--set: found {'.'.join(sections[: number + 1])!r}, which is no section here")
-                place = place[section]
-            if last not in place and place is not values.get("reasons"):
-                raise SetupError(f"--set: found the key {key!r}, need one of {', '.join(place)}")
-            place[last] = _value(value.strip())
-            values["reasons"].setdefault(key.strip(), "set on the command line")
+        for key in assign_values(values, assignments, open_sections=("reasons",)):
+            values["reasons"].setdefault(key, "set on the command line")
         values["reasons"] = {
             name: reason for name, reason in values["reasons"].items() if name.split(".")[0] not in _NOT_COMPARED
         }
@@ -205,10 +193,36 @@ def check_values(values: Mapping[str, Any], kind: type[Kind], *, where: str) -> 
         raise SetupError(f"{where}: found a value that no recipe can have ({error})") from error
 
 
-def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def assign_values(
+    values: dict[str, Any], assignments: Sequence[str], *, open_sections: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Write "loop.epochs=3", its value in TOML (a bare word is a text), into a recipe's values; the keys.
+
+    open_sections  those that take new keys. Raises SetupError for an unknown key.
+    """
+    keys = []
+    for text in assignments:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise SetupError(f"--set: found {text!r}, need KEY=VALUE, for example loop.epochs=3")
+        *sections, last = key.strip().split(".")
+        place = values
+        for number, section in enumerate(sections):
+            if not isinstance(place.get(section), dict):
+                raise SetupError(f"--set: found {'.'.join(sections[: number + 1])!r}, which is no section here")
+            place = place[section]
+        if last not in place and ".".join(sections) not in open_sections:
+            raise SetupError(f"--set: found the key {key!r}, need one of {', '.join(place)}")
+        place[last] = _value(value.strip())
+        keys.append(key.strip())
+    return tuple(keys)
+
+
+def flatten_values(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """("loop.epochs", its value) of every field; the section "reasons" is one."""
     for name, value in values.items():
         if isinstance(value, Mapping) and name != "reasons":
-            yield from _flatten(value, f"{above}{name}.")
+            yield from flatten_values(value, f"{above}{name}.")
         else:
             yield f"{above}{name}", value
 

@@ -17,14 +17,14 @@ class Optimiser(Section):
     """How steps are taken.
 
     lr            learning rate at the end of warming up
-    weight_decay  adam, sgd: L2 coefficient, added to the gradient; adamw: decoupled
+    weight_decay  adam, sgd, rmsprop: L2 coefficient, added to the gradient; adamw: decoupled
     momentum      of sgd
     clip_norm     largest norm of the gradient of a batch; None: not clipped
     average       share of the old values in the running average of the weights (EMA) per step, which is then what is
                   judged and kept; None: none is made
     """
 
-    name: Literal["adam", "adamw", "sgd"]
+    name: Literal["adam", "adamw", "sgd", "rmsprop"]
     lr: Positive
     weight_decay: Annotated[float, Field(ge=0)]
     momentum: Share = 0.9

@@ -24,7 +24,7 @@ class BoxRow:
     image      the image's name, also without its ending; "": the images of `view`
     lesion     its name: the same in two images of an exam is the same lesion
     region     in source pixels
-    malignant  None: unknown
+    malignant  None: unknown;  kind  of lesion; "": not said
     line       of the file, the header being line 1
     """
 
@@ -35,6 +35,7 @@ class BoxRow:
     region: Region
     malignant: bool | None
     line: int
+    kind: str = ""
 
     @property
     def words(self) -> str:
@@ -60,6 +61,7 @@ def load_boxes(path: Path) -> tuple[BoxRow, ...]:
     row col radius            circle; or
     mask                      path of a PNG of the image's size, from the folder of BOXES.csv on
     malignant                 0, 1, or nothing where it is unknown; the column may be left out
+    kind                      of lesion, where it is known: mass ...; the column may be left out
 
     Other columns are ignored. Raises SetupError, with the line, for anything missing, contradictory or out of range.
     """
@@ -82,6 +84,7 @@ def load_boxes(path: Path) -> tuple[BoxRow, ...]:
                     _read_region(texts, path.parent),
                     None if truth is None else truth == 1,
                     cells[LINE],
+                    texts.get("kind", ""),
                 )
             )
             _check(rows[-1])

@@ -41,7 +41,8 @@ class LesionView:
     words       descriptor -> the set's own word. Some of them know the answer: `pathology`, `assessment`, `subtlety`,
                 `biopsied`, `p_malignant` (phantoms: the probability that the label was drawn with)
     part        "train", "validation", "test" or a fold of the split; "": no split was asked for
-    official    the split that the set came with: "train", "validation", "test"; "": none
+    official    the part that the set gives to lesions of this kind of this patient: "train", "validation", "test";
+                "": none
     """
 
     image: str
@@ -167,7 +168,7 @@ def _view_of(row: Mapping[str, Any], lesion: Mapping[str, Any]) -> LesionView:
         frame=frame_of(row),
         words=read_words(lesion),
         part=row.get("part") or "",
-        official=row["split"] or "",
+        official=row["split"] or json.loads(row["more"]).get(f"part of {lesion['kind']}", ""),
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fourview.exam import SetupError
+from fourview.phantom.ceiling import weigh_auc
 from fourview.studies.lesion.cases import LesionView
 
 PLANTED = "p_malignant"  # descriptor: the probability that a phantom's label was drawn with
@@ -32,3 +33,17 @@ def read_planted(views: Sequence[LesionView]) -> NDArray[np.float64] | None:
     if not ((values >= 0) & (values <= 1)).all():
         raise SetupError(f"{PLANTED}: found {values.min():g} to {values.max():g}; need probabilities")
     return values
+
+
+def say_ceiling(area: float, p: NDArray[np.float64]) -> str:
+    """The ceiling in words. area: AUC of the planted probabilities on the labels as they fell;  p  (lesions,) of them
+
+    Labels are drawn: on a few hundred lesions the AUC of the very probabilities is some hundredths off by luck. What it
+    is on average, were the labels drawn again and again, is known too (phantom.ceiling).
+    """
+    expected = weigh_auc(np.full(len(p), 1 / len(p)), p)
+    return (
+        f"Label ceiling: the probability that each label was drawn with has an AUC of {area:.3f} on the labels as they "
+        f"fell; drawn again and again for these {len(p):,} lesions, it would be {expected:.3f}. Nobody beats it but by "
+        "luck."
+    )

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import polars as pl
 
-from fourview.evaluate import Estimate, auc_difference
+from fourview.evaluate import Estimate
 from fourview.exam import SetupError
 from fourview.studies.lesion.ensemble import LESION_COLUMNS
 from fourview.studies.lesion.lesion_weights import load_lesion_card
-from fourview.studies.lesion.measures import UNIT, Worth, compare_views, mean_tables, measure_lesions
+from fourview.studies.lesion.measures import Worth, compare_columns, compare_views, mean_tables, measure_lesions
 from fourview.studies.lesion.run_folder import LESIONS, MEMBERS, RECIPE, WEIGHTS, read_run_card
 from fourview.studies.lesion.run_folder import RUN as RUN_FILE
 from fourview.studies.transfer.compare import adjust_holm
@@ -72,8 +72,9 @@ def load_candidates(folder: Path) -> tuple[Candidate, ...]:
         raise SetupError(f"{path}: cannot be read ({str(error).splitlines()[0]}); need what the run wrote") from error
     network = recipe["network"]
     width = "" if network["width_mult"] == 1 else f" x {network['width_mult']:g}"
+    gate = "" if network["gate"] == "none" else f", {network['gate']} gate"
     start = f", from {card.start}" if card.start else ""
-    return (Candidate(NETWORK, f"{network['architecture']}{width}{start}", table, about=_describe(folder)),)
+    return (Candidate(NETWORK, f"{network['architecture']}{width}{gate}{start}", table, about=_describe(folder)),)
 
 
 def compare_runs(candidates: Sequence[Candidate]) -> Comparison:
@@ -159,16 +160,7 @@ def _differences(rows: Sequence[Candidate]) -> Iterator[Estimate]:
     for other in rows[1:]:
         both = first.table.join(other.table.select(*KEYS, pl.col("p").alias("p_other")), on=KEYS)
         if 0 < both["malignant"].sum() < both.height:
-            found.append(
-                auc_difference(
-                    both["malignant"].to_numpy(),
-                    both["p"].to_numpy(),
-                    both["p_other"].to_numpy(),
-                    cluster=both["patient"].to_numpy(),
-                    unit=UNIT,
-                    name=f"AUC of {first.name} minus {other.name}",
-                )
-            )
+            found.append(compare_columns(both, "p", "p_other", name=f"AUC of {first.name} minus {other.name}"))
     adjusted = adjust_holm([math.nan if one.p is None else one.p for one in found])
     for one, p in zip(found, adjusted, strict=True):
         yield replace(one, p=p, method=f"{one.method}; p of {len(found)} differences by Holm")

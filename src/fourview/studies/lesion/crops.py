@@ -79,6 +79,7 @@ def cut_lesion(
 
     scale    side of the square: that many times the longer side of the outline's box; "pad50": 50 pixels of the image
              more on each side of it; "whole512", "whole1024": the whole breast, side_px is then 512 or 1024
+    side_px  of the crop, even
     grey     of `read_grey_range`, where it is known already: else the whole image is read for it
 
     The square is shifted into the stored crop; where it is larger than that, it is padded by reflection (the whole
@@ -86,14 +87,14 @@ def cut_lesion(
     Raises ExamError: the stored file is broken, the outline is empty, the breast has one grey value only.
     """
     square = place_square(view.box, shape_of(view.frame), scale)
-    pixels, mask = read_square(store, view, square, reflected=not is_whole(scale))
+    wide = surround(square, scale)
+    pixels, mask = read_square(store, view, wide, reflected=not is_whole(scale))
     grey = grey or read_grey_range(store, view.image)
     area = float(store.read_masks(view.image, view.box)[view.lesion].sum())
     return make_crop(
-        pixels,
+        scale_greys(pixels, grey),
         mask,
         square,
-        grey=grey,
         side_px=crop_side(scale, side_px),
         spacing_mm=view.spacing_mm,
         area=area,
@@ -122,12 +123,13 @@ def cut_from(
     box = Box(int(rows[0]), int(rows[-1]) + 1, int(cols[0]), int(cols[-1]) + 1)
     shape = pixels.shape[0], pixels.shape[1]
     square = place_square(box, shape, scale)
-    inside = meet(square, shape)
+    wide = surround(square, scale)
+    inside = meet(wide, shape)
+    greys = scale_greys(pixels[inside.slices], find_grey_range(pixels, name=name))
     return make_crop(
-        fill_square(pixels[inside.slices], inside, square, reflected=not is_whole(scale)),
-        fill_square(mask[inside.slices], inside, square),
+        fill_square(greys, inside, wide, reflected=not is_whole(scale)),
+        fill_square(mask[inside.slices], inside, wide),
         square,
-        grey=find_grey_range(pixels, name=name),
         side_px=crop_side(scale, side_px),
         spacing_mm=spacing_mm,
         area=float(mask.sum()),
@@ -136,27 +138,39 @@ def cut_from(
 
 
 def make_crop(
-    pixels: NDArray[Any],
+    greys: NDArray[np.float32],
     mask: NDArray[np.bool_],
     square: Square,
     *,
-    grey: GreyRange,
     side_px: int,
     spacing_mm: float | None,
     area: float,
     frame: Frame,
 ) -> LesionCrop:
-    """The crop of a square that was read. area: of the outline, pixels of the image; the rest as LesionCrop has it"""
+    """The crop of a square, of greys from 0 to 1 and mask of what surrounds it (`surround`), or of itself.
+
+    side_px  of the crop, even;  area  of the outline, pixels of the image;  the rest as LesionCrop has it
+    """
     factor = square.side / side_px
     shift = 0.5 * factor - 0.5
+    inner = slice(0, side_px) if len(greys) == square.side else slice(side_px // 2, side_px // 2 + side_px)
+    side = side_px if len(greys) == square.side else 2 * side_px
     return LesionCrop(
-        pixels=resize_square(scale_greys(pixels, grey), side_px),
-        mask=resize_mask(mask, side_px),
+        pixels=np.ascontiguousarray(resize_square(greys, side)[inner, inner]),
+        mask=np.ascontiguousarray(resize_mask(mask, side)[inner, inner]),
         spacing_mm=None if spacing_mm is None else spacing_mm * factor,
         diameter_mm=None if spacing_mm is None else spacing_mm * 2 * math.sqrt(area / math.pi),
         to_stored=np.array([[factor, 0, square.left + shift], [0, factor, square.top + shift]]),
         frame=frame,
     )
+
+
+def surround(square: Square, scale: Scale) -> Square:
+    """Twice the square: what training keeps of it, and what every crop is resized in, its own edge not being an edge.
+
+    Of the whole breast, the square itself.
+    """
+    return square if is_whole(scale) else square.widened(square.side // 2)
 
 
 def is_whole(scale: Scale) -> bool:

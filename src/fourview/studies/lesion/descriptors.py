@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from fourview.evaluate import Estimate, auc, operate
+from fourview.evaluate import Estimate, RocCurves, auc, operate, rank_in_folds
 from fourview.exam import SetupError
+from fourview.studies.lesion.measures import HALF
 
 Words = Mapping[str, str]  # descriptor -> a set's word, of one lesion in one image
 Floats = NDArray[np.float64]
@@ -24,7 +25,6 @@ Places = NDArray[np.int64]
 DENSITY, SUBTLETY, ASSESSMENT = "density", "subtlety", "assessment"
 GRADED = (DENSITY, SUBTLETY, ASSESSMENT)
 PENALTY = 0.5  # C, the inverse
-HALF = 0.5
 MISSING = ""
 _PARTS = re.compile(r"-|,\s*")  # CBIS-DDSM and DDSM join tokens by hyphens, EMBED findings by commas
 
@@ -39,12 +39,35 @@ class Inputs:
 
 @dataclass(frozen=True)
 class WordsWorth:
-    """What words are worth on rows that were not learned from; accuracies at 1/2."""
+    """What words are worth on rows that were not learned from; accuracies at 1/2.
+
+    most  the AUC that no reading of these words alone exceeds on these rows (bound_words)
+    """
 
     inputs: Inputs
     auc: Estimate
     accuracy: Estimate
     balanced_accuracy: Estimate
+    most: float
+
+
+def list_inputs(described: Sequence[str], graded: Sequence[str], *, assessed: bool) -> tuple[Inputs, ...]:
+    """What the regression is given, one after the other; empty where lesions are not described and not assessed.
+
+    described  descriptors of how a lesion looks;  graded  of DENSITY and SUBTLETY, those that there are;  assessed
+    whether there is an ASSESSMENT
+    """
+    title = " and ".join(described)
+    found = []
+    if described:
+        found.append(Inputs(title, tuple(described)))
+        if graded:
+            found.append(Inputs(", ".join((title, *graded)), (*described, *graded)))
+    if assessed:
+        found.append(Inputs("BI-RADS assessment", (ASSESSMENT,)))
+        if described:
+            found.append(Inputs(f"{title}, BI-RADS assessment", (*described, ASSESSMENT)))
+    return tuple(found)
 
 
 def split_words(words: Words, names: Sequence[str]) -> frozenset[tuple[str, str]]:
@@ -94,12 +117,36 @@ def predict_words(train: Sequence[Words], y: Places, test: Sequence[Words], name
 
 
 def measure_words(
-    inputs: Inputs, y: Places, p: Floats, *, patients: Sequence[str] | None = None, unit: str = "lesion image"
+    inputs: Inputs,
+    rows: Sequence[Words],
+    y: Places,
+    p: Floats,
+    *,
+    folds: Places | None = None,
+    patients: Sequence[str] | None = None,
+    unit: str = "lesion image",
 ) -> WordsWorth:
-    """AUC, accuracy and balanced accuracy of probabilities, with 95 % intervals.
+    """AUC, accuracy and balanced accuracy of probabilities p (rows,), with 95 % intervals.
 
+    folds     (rows,) where each has a regression of its own: the AUC is then of ranks in folds, since words that tie
+              within a fold do not tie between folds
     patients  (rows,) of each row; None: every row counts as a woman of her own, and the intervals say so
     """
-    area = auc(y, p, cluster=patients, unit=unit, name=f"AUC, {inputs.title}")
+    scores = p if folds is None else rank_in_folds(p, folds)
+    area = auc(y, scores, cluster=patients, unit=unit, name=f"AUC, {inputs.title}")
     done = {one.name: one for one in operate(y, p >= HALF, HALF, cluster=patients, unit=unit)}
-    return WordsWorth(inputs, area, done["accuracy"], done["balanced accuracy"])
+    most = bound_words(rows, y, inputs.names)
+    return WordsWorth(inputs, area, done["accuracy"], done["balanced accuracy"], most)
+
+
+def bound_words(rows: Sequence[Words], y: Places, names: Sequence[str]) -> float:
+    """The largest AUC that anybody who is told these words alone can have on these rows.
+
+    Every combination of words is ranked by its own share of malignant rows (Neyman and Pearson 1933). It knows the
+    truth, so the more combinations there are to so many rows, the less it says.
+    """
+    said = [tuple(row.get(name, MISSING) for name in names) for row in rows]
+    number = {words: place for place, words in enumerate(dict.fromkeys(said))}
+    cell = np.array([number[words] for words in said])
+    shares = np.bincount(cell, y) / np.bincount(cell)
+    return float(RocCurves.measure(y, shares[cell]).areas[0])

@@ -12,12 +12,11 @@ from fourview.datasets.cbis_tables import Abnormality, read_abnormalities
 from fourview.datasets.record import LesionKind
 from fourview.exam import SetupError
 from fourview.studies.lesion.descriptors import (
-    ASSESSMENT,
     DENSITY,
     SUBTLETY,
-    Inputs,
     Words,
     WordsWorth,
+    list_inputs,
     measure_words,
     predict_words,
 )
@@ -36,18 +35,6 @@ class KindWorth:
     train: int
     test: int
     rows: tuple[WordsWorth, ...]
-
-
-def list_inputs(kind: LesionKind) -> tuple[Inputs, ...]:
-    """What the regression is given, one after the other."""
-    own = DESCRIBED[kind]
-    both = " and ".join(own)
-    return (
-        Inputs(both, own),
-        Inputs(f"{both}, density, subtlety", (*own, DENSITY, SUBTLETY)),
-        Inputs("BI-RADS assessment", (ASSESSMENT,)),
-        Inputs(f"{both}, BI-RADS assessment", (*own, ASSESSMENT)),
-    )
 
 
 def rate_tables(root: Path) -> tuple[KindWorth, ...]:
@@ -73,7 +60,7 @@ def _rate_kind(rows: Sequence[Abnormality], kind: LesionKind) -> KindWorth:
     truths = [np.array([row.pathology == "malignant" for row in own]).astype(np.int64) for own in (train, test)]
     patients = [row.patient for row in test]
     found = []
-    for inputs in list_inputs(kind):
+    for inputs in list_inputs(DESCRIBED[kind], (DENSITY, SUBTLETY), assessed=True):
         p = predict_words(learned, truths[0], seen, inputs.names)
-        found.append(measure_words(inputs, truths[1], p, patients=patients))
+        found.append(measure_words(inputs, seen, truths[1], p, patients=patients))
     return KindWorth(kind, len(train), len(test), tuple(found))

@@ -9,9 +9,18 @@ from numpy.typing import NDArray
 
 from fourview.store.store import Store
 from fourview.studies.lesion.cases import LesionView
-from fourview.studies.lesion.descriptors import ASSESSMENT, DENSITY, GRADED, SUBTLETY, Inputs, Words, predict_words
+from fourview.studies.lesion.descriptors import (
+    ASSESSMENT,
+    DENSITY,
+    GRADED,
+    SUBTLETY,
+    Inputs,
+    Words,
+    list_inputs,
+    predict_words,
+)
 from fourview.studies.lesion.folds import LesionFolds
-from fourview.studies.lesion.handcrafted_runs import walk_held_out
+from fourview.studies.lesion.held_out import walk_held_out
 
 DESCRIBED = (  # how a lesion looks, in the words of CBIS-DDSM and DDSM, phantoms, EMBED, mini-MIAS
     "shape", "margins", "margin", "type", "calc_type", "distribution",
@@ -26,20 +35,12 @@ def list_words(store: Store, views: Sequence[LesionView]) -> tuple[Words, ...]:
     return tuple(_list_own(view.words, density[view.image]) for view in views)
 
 
-def list_inputs(words: Sequence[Words]) -> tuple[Inputs, ...]:
+def find_inputs(words: Sequence[Words]) -> tuple[Inputs, ...]:
     """What the regression can be given here, as CBIS-DDSM's table has it; empty where lesions are not described."""
     there = {name for own in words for name in own}
     described = tuple(name for name in DESCRIBED if name in there)
     graded = tuple(name for name in (DENSITY, SUBTLETY) if name in there)
-    title = " and ".join(described)
-    found = [Inputs(title, described)] if described else []
-    if described and graded:
-        found.append(Inputs(", ".join((title, *graded)), (*described, *graded)))
-    if ASSESSMENT in there:
-        found.append(Inputs("BI-RADS assessment", (ASSESSMENT,)))
-        if described:
-            found.append(Inputs(f"{title}, BI-RADS assessment", (*described, ASSESSMENT)))
-    return tuple(found)
+    return list_inputs(described, graded, assessed=ASSESSMENT in there)
 
 
 def predict_held_out(folds: LesionFolds, words: Sequence[Words], inputs: Inputs) -> NDArray[np.float64]:

@@ -38,7 +38,7 @@ INPUTS = (
     Inputs("shape, margin, density of the mass", _DESCRIBED[:3]),
     Inputs("shape, margin, density of the mass, age", _DESCRIBED),
     Inputs("BI-RADS assessment", (ASSESSMENT,)),
-    Inputs("shape, margin, density of the mass, age, BI-RADS assessment", (*_DESCRIBED, ASSESSMENT)),
+    Inputs("all of these, BI-RADS assessment", (*_DESCRIBED, ASSESSMENT)),
 )
 
 
@@ -65,7 +65,7 @@ def read_masses(root: Path) -> Masses:
 
 
 def rate_masses(masses: Masses, *, seed: int = 0) -> tuple[WordsWorth, ...]:
-    """What each set of words is worth, every mass by a regression of the nine other folds."""
+    """What each set of words is worth, every mass by a regression of the nine other folds; AUC of ranks in folds."""
     own = np.arange(len(masses.y))
     folds = draw_folds(masses.y, own, folds=FOLDS, seed=seed)
     found = []
@@ -74,7 +74,7 @@ def rate_masses(masses: Masses, *, seed: int = 0) -> tuple[WordsWorth, ...]:
         for train, test in walk_folds(folds, own):
             learned, seen = ([masses.words[place] for place in places] for places in (train, test))
             p[test] = predict_words(learned, masses.y[train], seen, inputs.names)
-        found.append(measure_words(inputs, masses.y, p, unit="lesion"))
+        found.append(measure_words(inputs, masses.words, masses.y, p, folds=folds, unit="lesion"))
     return tuple(found)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import astuple, dataclass
 from typing import Literal
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from fourview.exam import SetupError
@@ -22,6 +24,7 @@ from fourview.studies.transfer.folds import draw_folds
 
 SplitKind = Literal["folds", "official"]
 OFFICIAL_TEST = -1  # in LesionFolds.fold
+_DIGITS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +62,18 @@ class LesionFolds:
         return hash_lesions(self.views, store)
 
 
+def digest_images(images: Collection[str], store: Store) -> frozenset[str]:
+    """What a card calls these images: the first 16 hex digits of their pixels' SHA-256."""
+    rows = store.images.filter(pl.col("image").is_in(list(images)))
+    return frozenset(digest[:_DIGITS] for digest in rows["pixels_sha256"])
+
+
 def hash_lesions(views: Sequence[LesionView], store: Store) -> str:
-    """SHA-256 of images, outlines, pixels and truth: 64 hex digits."""
+    """SHA-256 of images, boxes of outlines, pixel sizes, pixels and truth: 64 hex digits."""
     pixels = dict(store.images.select("image", "pixels_sha256").iter_rows())
     said = [
-        [view.name, view.patient, view.malignant, [view.box.top, view.box.left], pixels[view.image]] for view in views
+        [view.name, view.patient, view.angle, view.malignant, astuple(view.box), view.spacing_mm, pixels[view.image]]
+        for view in views
     ]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
@@ -71,8 +81,8 @@ def hash_lesions(views: Sequence[LesionView], store: Store) -> str:
 def divide_lesions(lesions: Lesions, *, split: SplitKind = "folds", folds: int = 5, seed: int = 0) -> LesionFolds:
     """The lesions in folds by patient, malignant and benign ones spread evenly.
 
-    split  "official": the set's test part is set aside, and the folds are of its training part; patients whom the set
-           puts into both (CBIS-DDSM: by kind of lesion) have no part there and are left out
+    split  "official": the set's test part is set aside, and the folds are of its training part; patients with lesions
+           in both (CBIS-DDSM: of two kinds, if both are studied) or without a part are left out
 
     Raises SetupError: too few patients of a class, a set without official parts.
     """
@@ -94,13 +104,22 @@ def divide_lesions(lesions: Lesions, *, split: SplitKind = "folds", folds: int =
 
 
 def _keep_official(views: Sequence[LesionView]) -> tuple[tuple[LesionView, ...], list[str]]:
-    kept = tuple(view for view in views if view.official)
-    if not kept:
+    parts: dict[str, set[bool]] = defaultdict(set)
+    for view in views:
+        if view.official:
+            parts[view.patient].add(view.official == "test")
+    if not parts:
         raise SetupError("split official: the set came without parts; need the split folds (--set split=folds)")
-    count = len(views) - len(kept)
-    patients = len({view.patient for view in views} - {view.patient for view in kept})
-    said = f"left out: {count} lesion images of {patients} patients whom the set gives no part, or both"
-    return kept, [said] if count else []
+    both = {patient for patient, found in parts.items() if len(found) > 1}
+    notes = []
+    for of, left in (
+        ("whom the set gives no part", [view for view in views if not view.official]),
+        ("whom the set has in training and test", [view for view in views if view.official and view.patient in both]),
+    ):
+        if left:
+            patients = len({view.patient for view in left})
+            notes.append(f"left out: {len(left)} lesion images of {patients} patients {of}")
+    return tuple(view for view in views if view.official and view.patient not in both), notes
 
 
 def _check_test(views: Sequence[LesionView], of_test: NDArray[np.bool_], split: SplitKind) -> None:
@@ -108,13 +127,3 @@ def _check_test(views: Sequence[LesionView], of_test: NDArray[np.bool_], split: 
         return
     if not 0 < sum(view.malignant for view, own in zip(views, of_test, strict=True) if own) < of_test.sum():
         raise SetupError("split official: found no malignant or no benign lesion in the set's test part; need both")
-    train = {view.patient for view, own in zip(views, of_test, strict=True) if not own}
-    both = train & {view.patient for view, own in zip(views, of_test, strict=True) if own}
-    if both:
-        raise SetupError(f"split official: {len(both)} patients are in training and test; need each in one")
-
-
-def walk_parts(folds: LesionFolds) -> Iterator[tuple[int, NDArray[np.str_]]]:
-    """(fold, the part of each view) for every fold."""
-    for number in range(folds.count):
-        yield number, folds.parts(number)

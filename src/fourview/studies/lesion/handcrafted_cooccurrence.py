@@ -58,7 +58,7 @@ def describe_matrix(counts: Floats) -> dict[str, float]:
     gaps = _gather(np.abs(i - j), p)
     sum_mean, gap_mean = float(np.arange(len(sums)) @ sums), float(np.arange(len(gaps)) @ gaps)
     product = own[:, None] * own[None]
-    entropy, single = _entropy(p), _entropy(own)
+    entropy, single = measure_entropy(p), measure_entropy(own)
     crossed = -float((p * np.log2(product + _TINY)).sum())
     chance = -float((product * np.log2(product + _TINY)).sum())
     found = {
@@ -69,10 +69,10 @@ def describe_matrix(counts: Floats) -> dict[str, float]:
         "inverse difference moment": float((p / (1 + (i - j) ** 2)).sum()),
         "sum average": sum_mean,
         "sum variance": float((np.arange(len(sums)) - sum_mean) ** 2 @ sums),
-        "sum entropy": _entropy(sums),
+        "sum entropy": measure_entropy(sums),
         "entropy": entropy,
         "difference variance": float((np.arange(len(gaps)) - gap_mean) ** 2 @ gaps),
-        "difference entropy": _entropy(gaps),
+        "difference entropy": measure_entropy(gaps),
         "information correlation 1": (entropy - crossed) / single if single > _TINY else 0.0,
         "information correlation 2": float(np.sqrt(max(0.0, 1 - np.exp(-2 * (chance - entropy) * np.log(2))))),
     }
@@ -84,6 +84,7 @@ def _gather(places: Floats, p: Floats) -> Floats:
     return np.asarray(np.bincount(places.astype(np.int64).ravel(), p.ravel()), np.float64)
 
 
-def _entropy(shares: Floats) -> float:
+def measure_entropy(shares: Floats) -> float:
+    """In bits, of shares that add up to 1."""
     some = shares[shares > 0]
     return float(-(some * np.log2(some)).sum())

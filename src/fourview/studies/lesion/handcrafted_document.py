@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from fourview.evaluate import Estimate
-from fourview.report.document import Cell, Document, Figure, Section, Table
+from fourview.report.document import Cell, Document, Figure, Gallery, Section, Table
 from fourview.report.plots import draw_forest
 from fourview.report.versions import package_versions
-from fourview.studies.lesion.ceiling import UNKNOWN
+from fourview.studies.lesion.ceiling import UNKNOWN, say_ceiling
 from fourview.studies.lesion.handcrafted import FAMILIES, TITLES, list_names
 from fourview.studies.lesion.handcrafted_results import Baseline, Results
 from fourview.studies.lesion.handcrafted_runs import ALL, EDGES
@@ -24,8 +25,8 @@ _SHOWN = 15  # numbers that folds looked at most often
 _NO_WORDS = "This set does not describe its lesions in words, so no baseline of words can be given."
 
 
-def describe_baselines(study: BaselineStudy, results: Results) -> Document:
-    """Hand-crafted, words, ceiling; CC, MLO and both; families; what the folds chose."""
+def describe_baselines(study: BaselineStudy, results: Results, lesions: Gallery) -> Document:
+    """Hand-crafted, words, ceiling; CC, MLO and both; families; what the folds chose; lesions to look at."""
     return Document(
         kind="lesion baselines",
         title=f"Lesions without a network: {study.about}",
@@ -35,6 +36,7 @@ def describe_baselines(study: BaselineStudy, results: Results) -> Document:
             _both_views(results),
             *_families(results),
             _chosen(study, results),
+            Section("lesions", "Lesions", (lesions,)),
             _left_out(study),
         ),
         warnings=_warnings(study),
@@ -67,8 +69,9 @@ def _warnings(study: BaselineStudy) -> tuple[str, ...]:
 
 def _baselines(study: BaselineStudy, results: Results) -> Section:
     rows = [row for row in results.rows if row.sort != "family"]
-    columns = ("", "baseline", "AUC, CC", "AUC, MLO", "AUC, CC and MLO", "accuracy at 1/2", "accuracy at threshold")
-    cells = tuple((_SORTS[row.sort], row.title, *_areas(row), *_accuracies(row)) for row in rows)
+    shown = _list_views(rows)
+    columns = ("", "baseline", *(f"AUC, {view}" for view in shown), "accuracy at 1/2", "accuracy at threshold")
+    cells = tuple((_SORTS[row.sort], row.title, *_areas(row, shown), *_accuracies(row)) for row in rows)
     note = (
         "Per lesion; CC and MLO: the mean of both probabilities, or the one that there is. Accuracies are of CC and "
         "MLO; the threshold is the one that inner folds chose for single images. “Chosen in the inner folds”: in each "
@@ -85,9 +88,14 @@ def _baselines(study: BaselineStudy, results: Results) -> Section:
         note = "AUC of CC and MLO on the same lesions, paired."
         parts.append(Table("differences", title, ("", "difference"), differences, note))
     text = [_describe_words(results)]
-    if not results.of_sort("ceiling"):
-        text.append(UNKNOWN)
+    text.append(_describe_ceiling(results))
     return Section("baselines", "Baselines", tuple(parts), text=tuple(text))
+
+
+def _describe_ceiling(results: Results) -> str:
+    rows = results.of_sort("ceiling")
+    area = rows[0].of("CC and MLO").area if rows else None
+    return UNKNOWN if area is None else say_ceiling(area.value, rows[0].table["p"].to_numpy())
 
 
 def _describe_words(results: Results) -> str:
@@ -100,8 +108,14 @@ def _describe_words(results: Results) -> str:
     )
 
 
-def _areas(row: Baseline) -> tuple[Cell, ...]:
-    return tuple(row.of(view).area for view in _VIEWS)
+def _list_views(rows: Sequence[Baseline]) -> tuple[str, ...]:
+    """CC, MLO, and both; of a set of one kind of view that one alone."""
+    there = tuple(view for view in _VIEWS[:2] if any(row.of(view).area is not None for row in rows))
+    return there if len(there) == 1 else _VIEWS
+
+
+def _areas(row: Baseline, views: Sequence[str]) -> tuple[Cell, ...]:
+    return tuple(row.of(view).area for view in views)
 
 
 def _accuracies(row: Baseline) -> tuple[Cell, Cell]:
@@ -110,25 +124,33 @@ def _accuracies(row: Baseline) -> tuple[Cell, Cell]:
 
 
 def _both_views(results: Results) -> Section:
-    rows = []
+    rows, gains = [], []
     for row in results.rows:
         paired = [row.of(f"{view}{_PAIRED}") for view in _VIEWS]
         if row.sort in ("hand-crafted", "words") and all(own.area is not None for own in paired):
-            rows.append((row.title, *(own.area for own in paired), *_gains(row)))
+            rows.append((row.title, *(own.area for own in paired)))
+            gains.append((row.title, *_gains(row)))
     if not rows:
         return Section("views", "Both views", text=("No lesion has a CC and an MLO view.",))
-    columns = ("baseline", "AUC, CC", "AUC, MLO", "AUC, CC and MLO", "both minus CC", "both minus MLO")
-    note = "Lesions with both views. Differences are paired; words of a lesion are often the same in both views."
-    table = Table("views", "Lesions with both views", columns, tuple(rows), note)
-    details = tuple(
-        (own.name, own.lesions, own.area, *_decisions(own)) for own in results.chosen.worth if own.area is not None
+    table = Table(
+        "views", "Lesions with both views", ("baseline", "AUC, CC", "AUC, MLO", "AUC, CC and MLO"), tuple(rows)
     )
-    columns = ("views", "lesions", "AUC", "accuracy at 1/2", "sensitivity at 1/2", "specificity at 1/2")
-    return Section(
-        "views",
-        "Both views",
-        (table, Table("chosen_by_view", f"By view: {results.chosen.title}", columns, details)),
+    added = Table(
+        "gains",
+        "What the second view adds",
+        ("baseline", "both minus CC", "both minus MLO"),
+        tuple(gains),
+        "Of AUC, paired, on lesions with both views; words of a lesion are often the same in both.",
     )
+    chosen = Table(
+        "chosen_by_view",
+        f"By view: {results.chosen.title}",
+        ("views", "lesions", "AUC", "accuracy at 1/2", "sensitivity at 1/2", "specificity at 1/2"),
+        tuple(
+            (own.name, own.lesions, own.area, *_decisions(own)) for own in results.chosen.worth if own.area is not None
+        ),
+    )
+    return Section("views", "Both views", (table, added, chosen))
 
 
 def _gains(row: Baseline) -> tuple[Cell, Cell]:
@@ -144,8 +166,9 @@ def _families(results: Results) -> tuple[Section, ...]:
     rows = results.of_sort("family")
     if not rows:
         return ()
-    cells = tuple((row.title, *_areas(row)) for row in rows)
-    columns = ("family", "AUC, CC", "AUC, MLO", "AUC, CC and MLO")
+    shown = _list_views(rows)
+    cells = tuple((row.title, *_areas(row, shown)) for row in rows)
+    columns = ("family", *(f"AUC, {view}" for view in shown))
     note = "Each family alone, logistic regression."
     return (Section("families", "Which numbers", (Table("families", "Families", columns, cells, note),)),)
 

@@ -2,7 +2,8 @@
 
 Methods. Acutance: Rangayyan et al. 1997, differences across the outline along its normals. Radial gradient index:
 Kupinski and Giger 1998. Gradients against the radius: Huo et al. 1995. Lines that run outwards: Karssemeijer and te
-Brake 1996, from second derivatives. The outline says where to look; all else is read from the pixels.
+Brake 1996, from second derivatives. The outline says where to look; all else is read from the pixels. The skin line
+is as sharp as any margin, so what lies close to the background is not searched for lines.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
 from fourview.studies.lesion.handcrafted_regions import Regions
 
@@ -35,17 +36,14 @@ def measure_margin(regions: Regions) -> dict[str, float]:
     y, x = _directions(regions)  # towards the middle
     inwards, across = down * y + right * x, down * x - right * y
     border = np.abs(regions.depth) <= 1.5  # the pixels that touch it
-    outside = regions.ring & (regions.depth < -_EDGE_PX)
+    outside = regions.ring & (regions.depth < -_EDGE_PX) & _is_far_from_background(regions.pixels, _EDGE_PX)
     return {
         **_measure_sharpness(regions),
         "radial gradient index": float(inwards[border].sum() / max(float(size[border].sum()), _TINY)),
         "radial gradient, margin": float(inwards[regions.margin].sum() / max(float(size[regions.margin].sum()), _TINY)),
         "gradient angle": _mean_angle(inwards[regions.margin], across[regions.margin]),
         "spiculation, gradients": measure_across(across[outside], size[outside]),
-        **{
-            f"spiculation, lines of {width:g} px": _share_of_lines(regions.pixels, y, x, outside, width)
-            for width in _LINES_PX
-        },
+        **{f"spiculation, lines of {width:g} px": _share_of_lines(regions, y, x, width) for width in _LINES_PX},
         **_measure_contrast(regions),
     }
 
@@ -89,6 +87,14 @@ def _gradient(pixels: Floats, sigma: float) -> tuple[Floats, Floats]:
     return tuple(gaussian_filter(pixels, sigma, order=order) for order in ((1, 0), (0, 1)))  # type: ignore[return-value]
 
 
+def _is_far_from_background(pixels: Floats, sigma: float) -> NDArray[np.bool_]:
+    """(rows, cols) where greys that are smoothed that much know nothing of the background."""
+    tissue = pixels > 0
+    if tissue.all():
+        return tissue
+    return np.asarray(distance_transform_edt(tissue) > 3 * sigma, np.bool_)
+
+
 def _directions(regions: Regions) -> tuple[Floats, Floats]:
     """Unit vectors (down, right) from every pixel to the lesion's middle."""
     rows, cols = np.indices(regions.pixels.shape)
@@ -105,9 +111,11 @@ def _mean_angle(inwards: Floats, across: Floats) -> float:
     return float(np.degrees(np.average(np.arctan2(np.abs(across), inwards), weights=size)))
 
 
-def _share_of_lines(pixels: Floats, y: Floats, x: Floats, where: NDArray[np.bool_], sigma: float) -> float:
-    """How far bright lines point to the middle: the mean squared cosine, weighted by their strength; CHANCE: as often
-    as not. A line's direction is that of the smaller curvature of the smoothed greys."""
+def _share_of_lines(regions: Regions, y: Floats, x: Floats, sigma: float) -> float:
+    """How far bright lines outside point to the middle: the mean squared cosine, weighted by their strength; CHANCE: as
+    often as not. A line's direction is that of the smaller curvature of the smoothed greys."""
+    pixels = regions.pixels
+    where = regions.ring & (regions.depth < -_EDGE_PX) & _is_far_from_background(pixels, sigma)
     curves = {
         (a, b): gaussian_filter(pixels, sigma, order=(a, b)) for a, b in product(range(3), repeat=2) if a + b == 2
     }

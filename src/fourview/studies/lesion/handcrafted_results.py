@@ -10,15 +10,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fourview.evaluate import Estimate, auc_difference
+from fourview.evaluate import Estimate
 from fourview.store.store import Store
 from fourview.studies.lesion.ceiling import read_planted
-from fourview.studies.lesion.descriptors_store import list_inputs, list_words, predict_held_out
+from fourview.studies.lesion.descriptors_store import find_inputs, list_words, predict_held_out
 from fourview.studies.lesion.ensemble import ViewAnswer, tabulate_lesions
-from fourview.studies.lesion.folds import OFFICIAL_TEST, LesionFolds
+from fourview.studies.lesion.folds import LesionFolds
 from fourview.studies.lesion.handcrafted import TITLES
 from fourview.studies.lesion.handcrafted_runs import ALL, Reader, Said
-from fourview.studies.lesion.measures import ANSWERS, UNIT, Worth, compare_views, measure_lesions
+from fourview.studies.lesion.held_out import find_held_out, number_folds
+from fourview.studies.lesion.measures import ANSWERS, Worth, compare_columns, compare_views, measure_lesions
 from fourview.studies.lesion.pairs import pair_views
 from fourview.studies.transfer.candidates import pick_first_best
 from fourview.studies.transfer.choice import CHOSEN
@@ -80,7 +81,7 @@ def gather(store: Store, folds: LesionFolds, said: Mapping[Reader, tuple[Said, .
     words = list_words(store, folds.views)
     rows += [
         make_baseline(folds, "words", inputs.title, predict_held_out(folds, words, inputs))
-        for inputs in list_inputs(words)
+        for inputs in find_inputs(words)
     ]
     planted = read_planted(folds.views)
     if planted is not None:
@@ -105,13 +106,12 @@ def make_baseline(
     p           (views,) of the folds' views; those that are not held out do not count
     thresholds  fold, as the networks' tables count them -> threshold of probabilities
     """
-    held = folds.fold == OFFICIAL_TEST if folds.split == "official" else np.ones(len(folds.views), bool)
+    held = find_held_out(folds)
     views = tuple(view for view, own in zip(folds.views, held, strict=True) if own)
     answers = {
         view.name: [ViewAnswer(float(value), float(value))] for view, value in zip(views, p[held], strict=True)
     }  # the mean is of probabilities
-    number = np.where(folds.fold == OFFICIAL_TEST, 0, folds.fold + 1)  # as the networks' tables count them
-    fold_of = {view.name: int(own) for view, own in zip(folds.views, number, strict=True)}
+    fold_of = {view.name: int(own) for view, own in zip(folds.views, number_folds(folds), strict=True)}
     table = tabulate_lesions(pair_views(views), answers, mean="probability", fold_of=fold_of)
     chosen = {fold: dict.fromkeys(ANSWERS, value) for fold, value in (thresholds or {}).items()}
     return Baseline(sort, title, table, measure_lesions(table, chosen), compare_views(table))
@@ -140,11 +140,4 @@ def _compare(first: Baseline, other: Baseline) -> Estimate:
     """AUC of the first minus the other's, both views, on the same lesions."""
     keys = ["patient", "exam", "side", "lesion"]
     both = first.table.join(other.table.select(*keys, other="p"), on=keys)
-    return auc_difference(
-        both["malignant"].to_numpy(),
-        both["p"].to_numpy(),
-        both["other"].to_numpy(),
-        cluster=both["patient"].to_numpy(),
-        unit=UNIT,
-        name=f"hand-crafted minus {other.title}",
-    )
+    return compare_columns(both, "p", "other", name=f"hand-crafted minus {other.title}")

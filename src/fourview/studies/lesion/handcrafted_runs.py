@@ -6,11 +6,13 @@ folds by patient, transfer.nested), the map to probabilities. A piece is one cla
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,10 @@ from sklearn.decomposition import PCA
 from fourview.calibration import sigmoid
 from fourview.exam import SetupError
 from fourview.spread import spread
-from fourview.studies.lesion.folds import OFFICIAL_TEST, LesionFolds
+from fourview.studies.lesion.folds import LesionFolds
 from fourview.studies.lesion.handcrafted import FAMILIES, TITLES, Family, list_names
 from fourview.studies.lesion.handcrafted_store import LesionNumbers
+from fourview.studies.lesion.held_out import walk_held_out
 from fourview.studies.lesion.pairs import pair_views
 from fourview.studies.transfer.cases import Cases
 from fourview.studies.transfer.nested import Tuned, tune
@@ -77,6 +80,15 @@ class Task:
         parts = (self.reader.family, self.reader.method.classifier, f"fold-{self.fold + 1}")
         return ".".join(re.sub(r"[^A-Za-z0-9_+-]", "_", part) for part in parts)
 
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the numbers, the truth and who learns from whom: a piece is taken again for the same only."""
+        said = hashlib.sha256()
+        for part in (self.values, self.edges, self.cases.y, self.cases.patients, self.train, self.test):
+            if part is not None:
+                said.update(np.ascontiguousarray(part).tobytes())
+        return said.hexdigest()
+
 
 @dataclass(frozen=True, eq=False)
 class Said:
@@ -96,16 +108,6 @@ class Said:
     setting: Setting
     used: tuple[str, ...] | None
     unconverged: int
-
-
-def walk_held_out(folds: LesionFolds) -> list[tuple[int, Places, Places]]:
-    """(fold, training views, held-out views): every fold once; of "official", the set's test part, learned from all of
-    the rest."""
-    numbers = [OFFICIAL_TEST] if folds.split == "official" else range(folds.count)
-    return [
-        (max(number, 0), np.flatnonzero(folds.fold != number), np.flatnonzero(folds.fold == number))
-        for number in numbers
-    ]
 
 
 def make_cases(folds: LesionFolds) -> Cases:
@@ -148,10 +150,11 @@ def do_task(task: Task) -> dict[str, Any]:
     score = score_steadily(tuned, learned, seen)
     used = find_used(tuned.pipeline)
     return {
+        "hash": task.hash,
         "fold": task.fold,
         "rows": task.test.tolist(),
         "p": np.round(sigmoid(reading.slope * score + reading.intercept), _DIGITS).tolist(),
-        "threshold": float(sigmoid(np.array(reading.slope * reading.threshold + reading.intercept))),
+        "threshold": round(float(sigmoid(np.array(reading.slope * reading.threshold + reading.intercept))), _DIGITS),
         "area": round(tuned.area, _DIGITS),
         "setting": [tuned.setting.share, tuned.setting.value, tuned.setting.gamma],
         "used": None if used is None else [names[place] for place in used],
@@ -195,16 +198,16 @@ def do_tasks(
     *,
     jobs: int = 1,
     on_step: Callable[[int, int], None] = lambda done, total: None,
-    asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> dict[Reader, tuple[Said, ...]]:
-    """What each reader says, fold by fold: pieces of an earlier run in OUT/pieces are taken, others done and kept.
+    """What each reader says, fold by fold: pieces that an earlier run left of the same in OUT/pieces are taken, others
+    done and kept.
 
-    on_step  done, total. Raises KeyboardInterrupt between two pieces if asked to stop; SetupError for a piece that
-    cannot be read.
+    on_step  done, total; what it raises ends the work, and what is done stays
+    Raises SetupError for a piece that cannot be read, or where inner folds cannot be drawn.
     """
     folder = out / PIECES
     folder.mkdir(parents=True, exist_ok=True)
-    found = {task.key: _load(folder / f"{task.key}.json") for task in tasks if (folder / f"{task.key}.json").is_file()}
+    found = {task.key: piece for task in tasks if (piece := _load(folder / f"{task.key}.json", task)) is not None}
     missing = [task for task in tasks if task.key not in found]
     on_step(len(found), len(tasks))
     with closing(spread(do_task, missing, jobs=min(jobs, max(1, len(missing))))) as pieces:
@@ -212,8 +215,6 @@ def do_tasks(
             write_whole(folder / f"{task.key}.json", json.dumps(piece) + "\n")
             found[task.key] = piece
             on_step(len(found), len(tasks))
-            if asked_to_stop() and len(found) < len(tasks):
-                raise KeyboardInterrupt
     readers = dict.fromkeys(task.reader for task in tasks)
     return {reader: tuple(_read(found[t.key]) for t in tasks if t.reader == reader) for reader in readers}
 
@@ -231,9 +232,12 @@ def _read(piece: Mapping[str, Any]) -> Said:
     )
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path, task: Task) -> dict[str, Any] | None:
+    """None where there is none, or one of other lesions: one that could not be measured then may be now."""
+    if not path.is_file():
+        return None
     try:
         piece: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        return piece if piece.get("hash") == task.hash else None
+    except (OSError, ValueError, AttributeError) as error:
         raise SetupError(f"{path}: found a piece that cannot be read ({error}); remove it") from error
-    return piece

@@ -64,7 +64,7 @@ def trace_outline(mask: Mask) -> Outline:
     rows, cols = np.nonzero(filled)
     centre = np.array([cols.mean(), rows.mean()])
     border = max(contours, key=len).reshape(-1, 2).astype(np.float64) - 1
-    points = _smooth(_space_evenly(border))
+    points = _space_evenly(_smooth(_space_evenly(border)))  # steps between pixels are too long off the axes
     length = _length(points) + np.pi  # pixel centres lie half a pixel inside the border
     return Outline(filled, points, centre, length)
 

@@ -1,6 +1,7 @@
 """The hand-crafted numbers of every outlined lesion of a store, image by image; a run that was stopped goes on.
 
-OUT/parts/KEY.npy: the numbers of one lesion in one image. KEY: the image's pixels, the outline, how it is measured.
+OUT/parts/KEY.npy: the numbers of one lesion in one image. KEY: the image's stored file (pixels and outlines), which
+lesion, how it is measured.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -83,18 +84,17 @@ def measure_views(
     *,
     jobs: int = 1,
     on_step: Callable[[int, int], None] = lambda done, total: None,
-    asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> LesionNumbers:
     """The numbers of every view, in their order; those that an earlier run left in OUT/parts are taken.
 
-    on_step  images done, total. Raises KeyboardInterrupt between two images if asked to stop; SetupError if no lesion
-    can be measured; OSError if OUT cannot be written.
+    on_step  images done, total; what it raises ends the work, and what is done stays
+    Raises SetupError if no lesion can be measured; OSError if OUT cannot be written.
     """
     folder = out / PARTS
     folder.mkdir(parents=True, exist_ok=True)
     in_mm = is_in_mm(views)
-    pixels = dict(store.images.select("image", "pixels_sha256").iter_rows())
-    keys = {_make_key(view, pixels[view.image], in_mm=in_mm): view for view in views}
+    stored = dict(store.images.select("image", "blob").iter_rows())
+    keys = {_make_key(view, stored[view.image], in_mm=in_mm): view for view in views}
     found = {key: part for key in keys if (part := _read(folder / f"{key}.npy")) is not None}
     waiting: dict[str, dict[str, LesionView]] = defaultdict(dict)
     for key, view in keys.items():
@@ -110,8 +110,6 @@ def measure_views(
             problems |= own
             done += 1
             on_step(done, images)
-            if asked_to_stop() and done < images:
-                raise KeyboardInterrupt
     return _gather(folder, keys, found, problems)
 
 
@@ -131,10 +129,9 @@ def _gather(
     )
 
 
-def _make_key(view: LesionView, pixels: str, *, in_mm: bool) -> str:
-    """A name for all that a lesion's numbers depend on."""
-    box = [view.box.top, view.box.bottom, view.box.left, view.box.right]
-    said = [VERSION, SCALE, SIDE_PX, in_mm, view.spacing_mm, view.image, view.lesion, box, pixels]
+def _make_key(view: LesionView, stored: str, *, in_mm: bool) -> str:
+    """A name for all that a lesion's numbers depend on. stored: the image's file, named for its pixels and outlines"""
+    said = [VERSION, SCALE, SIDE_PX, in_mm, view.spacing_mm, view.image, view.lesion, astuple(view.box), stored]
     return f"lesion-{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]}"
 
 

@@ -27,6 +27,7 @@ from fourview.studies.lesion.folds import LesionFolds, divide_lesions
 from fourview.studies.lesion.handcrafted import FAMILIES, TITLES, VERSION, list_names
 from fourview.studies.lesion.handcrafted_runs import ALL, Reader
 from fourview.studies.lesion.handcrafted_store import SCALE, SIDE_PX, LesionNumbers, is_in_mm
+from fourview.studies.lesion.held_out import number_folds
 from fourview.studies.lesion.recipe import LesionRecipe
 from fourview.studies.transfer.steps import Classifier, Method, Selection, read_methods
 from fourview.whole_files import write_whole
@@ -149,7 +150,7 @@ def tabulate_features(study: BaselineStudy, numbers: LesionNumbers) -> pl.DataFr
         "angle": [view.angle for view in views],
         "kind": [view.kind for view in views],
         "malignant": [view.malignant for view in views],
-        "fold": np.maximum(study.folds.fold + 1, 0),
+        "fold": number_folds(study.folds),
     }
     columns |= {f"{TITLES[f]}: {name}": numbers.values[:, place] for place, (f, name) in enumerate(list_names())}
     return pl.DataFrame(columns)

@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import convolve, label
 
-from fourview.studies.lesion.handcrafted_cooccurrence import DIRECTIONS, Floats, Levels, Mask, describe_pairs
+from fourview.studies.lesion.handcrafted_cooccurrence import (
+    DIRECTIONS,
+    Floats,
+    Levels,
+    Mask,
+    describe_pairs,
+    measure_entropy,
+)
 from fourview.studies.lesion.handcrafted_regions import Regions
 
 LEVELS = 32
@@ -115,7 +122,7 @@ def describe_sizes(counts: Floats, pixels: int) -> dict[str, float]:
         "percentage": number / pixels,
         "grey variance": _variance(of_level),
         "size variance": _variance(of_size),
-        "entropy": _entropy(p),
+        "entropy": measure_entropy(p),
         "low grey emphasis": float((p / levels**2).sum()),
         "high grey emphasis": float((p * levels**2).sum()),
         "short low grey emphasis": float((p / (levels**2 * sizes**2)).sum()),
@@ -170,8 +177,3 @@ def _axes(counts: Floats) -> tuple[Floats, Floats]:
 def _variance(shares: Floats) -> float:
     places = np.arange(1.0, len(shares) + 1)
     return float((places - places @ shares) ** 2 @ shares)
-
-
-def _entropy(p: Floats) -> float:
-    some = p[p > 0]
-    return float(-(some * np.log2(some)).sum())

@@ -23,6 +23,7 @@ from fourview.studies.lesion.crops import (
     resize_square,
     scale_greys,
     shape_of,
+    surround,
 )
 from fourview.studies.lesion.recipe_parts import Augmentation, Crop
 from fourview.train.kept import Kept
@@ -106,12 +107,10 @@ class ReadLesion:
 
 def read_surroundings(store: Store, view: LesionView, *, scale: Scale, side_px: int, grey: GreyRange) -> Surroundings:
     """The crop and, unless it is the whole breast, half its side more all around. Raises ExamError."""
-    square = place_square(view.box, shape_of(view.frame), scale)
     whole = is_whole(scale)
+    square = surround(place_square(view.box, shape_of(view.frame), scale), scale)
     margin_px = 0 if whole else side_px // 2
     side = side_px + 2 * margin_px
-    if not whole:
-        square = square.widened(square.side * margin_px // side_px)
     pixels, mask = read_square(store, view, square, reflected=not whole)
     greys = resize_square(scale_greys(pixels, grey), side)
     area = float(store.read_masks(view.image, view.box)[view.lesion].sum())

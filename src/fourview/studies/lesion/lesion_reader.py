@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fourview.exam import ExamError, Frame, SetupError, View
+from fourview.exam import ExamError, Frame, SetupError
 from fourview.studies.lesion.answers import answer_crops
 from fourview.studies.lesion.cases import Angle
 from fourview.studies.lesion.crops import LesionCrop, cut_from
@@ -99,7 +99,14 @@ class LesionReader:
         ]
         return mean_answers(merged, self.weights.card.ensemble.mean)
 
-    def doubts(self, *, spacing_mm: float | None, pixel_mode: str, view: View | None) -> tuple[str, ...]:
+    def doubt_kind(self, kind: str) -> tuple[str, ...]:
+        """How a lesion of this kind is unlike those that were learned from. "": nobody says what it is"""
+        card = self.weights.card
+        if not kind or kind in card.kinds or kind.removesuffix("s") in card.kinds:
+            return ()
+        return (f"{kind}: {card.name} learned from {', '.join(card.kinds)} alone",)
+
+    def doubts(self, *, spacing_mm: float | None, pixel_mode: str) -> tuple[str, ...]:
         """How an image is unlike those that were learned from."""
         card, found = self.weights.card, []
         limits = card.images.spacing_range_mm

@@ -79,7 +79,10 @@ class LesionCard(Section):
     network, crop  what all members are, and what they read
     ensemble       how their answers become one;  threshold  mean of the folds', chosen on validation lesions
     start          weights that they began with; "": drawn values
-    phantoms_only  neither they nor their start have seen anything but phantoms: they must not read others
+    phantoms_only  neither they nor their start have seen a woman's mammogram: they must not read others than phantoms
+    data_sha256    of all lesions of the run's data (folds.hash_lesions)
+    learned        first 16 hex digits of the pixels' SHA-256 of every image that trained one of them or chose its
+                   epoch, sorted: who is tested on one of these is not tested
     """
 
     format: Literal["fourview-lesion/1"] = "fourview-lesion/1"
@@ -96,6 +99,7 @@ class LesionCard(Section):
     phantoms_only: bool
     data: str
     data_sha256: str
+    learned: tuple[str, ...] = ()
     recipe: str
     recipe_sha256: str
     measured: Measured | None = None

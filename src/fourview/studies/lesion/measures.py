@@ -1,6 +1,7 @@
 """What probabilities of lesions are worth: areas and accuracy by CC, MLO and both, and what the second view adds.
 
-A row of the table (ensemble.LESION_COLUMNS) is a lesion; intervals know which lesions are of one woman.
+A row of the table (ensemble.LESION_COLUMNS) is a lesion; intervals know which lesions are of one woman. Each fold has
+networks of its own, whose probabilities have no common scale: areas go by a lesion's rank within its fold.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fourview.evaluate import Estimate, auc, auc_difference, choose_threshold, operate
+from fourview.evaluate import Estimate, auc, auc_difference, choose_threshold, operate, rank_in_folds
 from fourview.evaluate.operating import Rule
 
 UNIT = "lesion"
@@ -57,17 +58,18 @@ def compare_views(table: pl.DataFrame) -> tuple[Estimate, ...]:
     paired = table.filter(pl.col("p_cc").is_not_null() & pl.col("p_mlo").is_not_null())
     if not _has_both(paired):
         return ()
-    y, patients = paired["malignant"].to_numpy(), paired["patient"].to_numpy()
     return tuple(
-        auc_difference(
-            y,
-            paired["p"].to_numpy(),
-            paired[column].to_numpy(),
-            cluster=patients,
-            unit=UNIT,
-            name=f"AUC of both views minus {ANSWERS[column]}",
-        )
+        compare_columns(paired, "p", column, name=f"AUC of both views minus {ANSWERS[column]}")
         for column in ("p_cc", "p_mlo")
+    )
+
+
+def compare_columns(table: pl.DataFrame, first: str, second: str, *, name: str) -> Estimate:
+    """The AUC of one column of probabilities minus another's, paired, clustered by patient. Both classes, no nulls."""
+    fold = table["fold"].to_numpy()
+    ranked = (rank_in_folds(table[column].to_numpy(), fold) for column in (first, second))
+    return auc_difference(
+        table["malignant"].to_numpy(), *ranked, cluster=table["patient"].to_numpy(), unit=UNIT, name=name
     )
 
 
@@ -90,7 +92,7 @@ def _measure(table: pl.DataFrame, column: str, name: str, thresholds: Mapping[in
         return Worth(name, rows.height, None, {}, {})
     y, p = rows["malignant"].to_numpy(), rows[column].to_numpy()
     patients = rows["patient"].to_numpy()
-    area = auc(y, p, cluster=patients, unit=UNIT, name=f"AUC, {name}")
+    area = auc(y, rank_in_folds(p, rows["fold"].to_numpy()), cluster=patients, unit=UNIT, name=f"AUC, {name}")
     limits = np.array([thresholds.get(fold, {}).get(column, math.nan) for fold in rows["fold"]])
     chosen = {} if np.isnan(limits).any() else _operate(y, p >= limits, patients)
     return Worth(name, rows.height, area, _operate(y, p >= HALF, patients), chosen)

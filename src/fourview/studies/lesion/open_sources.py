@@ -9,8 +9,7 @@ from typing import Literal
 from fourview.exam import SetupError
 from fourview.store.store import ABOUT_FILE, Store
 from fourview.studies.lesion.boxes import load_boxes
-from fourview.studies.lesion.cases import find_lesions
-from fourview.studies.lesion.folds import hash_lesions
+from fourview.studies.lesion.folds import digest_images
 from fourview.studies.lesion.lesion_weights import LesionCard
 from fourview.studies.lesion.read_sources import Sources, list_files, list_stored
 
@@ -22,8 +21,16 @@ def open_sources(
     *,
     spacing_mm: float | None,
     mirrored: Literal["no", "auto"],
+    others: Sequence[LesionCard] = (),
 ) -> Sources:
-    """Raises SetupError: boxes that are missing or wrong, several stores, options that a store does not take."""
+    """What these weights are to read. others: that read the same images beside them
+
+    Raises SetupError: boxes that are missing or wrong, several stores, options that a store does not take, weights that
+    learned from images of other kinds or cut otherwise.
+    """
+    for other in others:
+        if (found := _tell_input(other)) != (need := _tell_input(card)):
+            raise SetupError(f"{other.name}: found networks for {found}; need, beside {card.name}, {need}")
     rows = None if boxes is None else load_boxes(boxes)
     if _is_store(inputs[0]):
         if len(inputs) > 1:
@@ -36,16 +43,24 @@ def open_sources(
     return list_files(inputs, rows, card.images, spacing_mm=spacing_mm, mirrored=mirrored)
 
 
-def has_learned(inputs: Sequence[Path], card: LesionCard) -> bool:
-    """Whether the networks learned from the lesions of this store."""
+def has_learned(inputs: Sequence[Path], cards: Sequence[LesionCard]) -> bool:
+    """Whether some of the networks learned from images of this store; of files nobody can tell."""
     if not _is_store(inputs[0]):
         return False
     store = Store.open(inputs[0])
-    try:
-        return hash_lesions(find_lesions(store, kinds=card.kinds).views, store) == card.data_sha256
-    except SetupError:  # no lesion whose truth is known
-        return False
+    learned = {name for card in cards for name in card.learned}
+    return not digest_images(store.images["image"].to_list(), store).isdisjoint(learned)
 
 
 def _is_store(path: Path) -> bool:
     return (path / ABOUT_FILE).is_file()
+
+
+def _tell_input(card: LesionCard) -> str:
+    """In words, what an image and its lesions must be like to be read."""
+    images = card.images
+    film = ", films" if images.film else ""
+    return (
+        f"{', '.join(card.kinds)}, {images.pixel_mode} pixels{film}, breasts cropped by {images.crop_iterations} "
+        f"iterations with {images.crop_buffer_px} pixels"
+    )

@@ -15,7 +15,8 @@ from fourview.studies.lesion.lesion_picture import draw_lesion
 from fourview.studies.lesion.lesion_reader import LesionReader
 from fourview.studies.lesion.measures import Worth, measure_lesions
 from fourview.studies.lesion.page import worth_table
-from fourview.studies.lesion.read import LesionReading, LesionReadings
+from fourview.studies.lesion.read import join_thresholds
+from fourview.studies.lesion.readings import LesionReading, LesionReadings
 
 ROWS = 500  # of the page; lesions.csv has all
 _MEANS = (
@@ -25,7 +26,7 @@ _MEANS = (
 
 
 def write_readings(
-    out: Path, readings: LesionReadings, reader: LesionReader, *, synthetic: bool, learned: bool
+    out: Path, readings: LesionReadings, readers: Sequence[LesionReader], *, synthetic: bool, learned: bool
 ) -> Document:
     """OUT/lesions.csv, views.csv, failures.csv and report.html, whole or not at all; the document.
 
@@ -36,25 +37,28 @@ def write_readings(
         list(readings.failures), schema=dict.fromkeys(("exam", "what", "reason"), pl.String), orient="row"
     )
     tables = {"lesions": readings.table(), "views": readings.view_table(), "failures": failures}
-    document = describe_readings(readings, reader, synthetic=synthetic, learned=learned)
+    document = describe_readings(readings, readers, synthetic=synthetic, learned=learned)
     write_document(out, document, tables=tables)
     return document
 
 
 def describe_readings(
-    readings: LesionReadings, reader: LesionReader, *, synthetic: bool, learned: bool = False
+    readings: LesionReadings, readers: Sequence[LesionReader], *, synthetic: bool, learned: bool = False
 ) -> Document:
     """The page. learned: these lesions are those that the networks learned from"""
-    card = reader.weights.card
-    worth = measure_readings(readings.lesions, threshold=card.threshold)
+    cards, threshold = [reader.weights.card for reader in readers], join_thresholds(readers)
+    worth = measure_readings(readings.lesions, threshold=threshold)
     return Document(
         kind="lesions",
-        title=f"Lesions read by {card.name}",
+        title=f"Lesions read by {' and '.join(card.name for card in cards)}",
         headline=tuple(one.area for one in worth if one.area is not None)[:3],
-        sections=(*_lesions(readings, synthetic=synthetic), *_worth(worth), *_failures(readings), _weights(reader)),
-        warnings=tuple(_warn(reader, synthetic=synthetic, learned=learned)),
+        sections=(*_lesions(readings, synthetic=synthetic), *_worth(worth), *_failures(readings), _weights(readers)),
+        warnings=tuple(_warn(readers, synthetic=synthetic, learned=learned)),
         methods=(_MEANS,),
-        settings=(("weights", f"{card.name}, {card.weights_hash}"), ("threshold", f"{card.threshold:.4g}")),
+        settings=(
+            *(("weights", f"{card.name}, {card.weights_hash}") for card in cards),
+            ("threshold", f"{threshold:.4g}"),
+        ),
         versions=package_versions(),
     )
 
@@ -131,7 +135,13 @@ def _failures(readings: LesionReadings) -> Iterator[Section]:
         yield Section("failures", "Not read", (table,))
 
 
-def _weights(reader: LesionReader) -> Section:
+def _weights(readers: Sequence[LesionReader]) -> Section:
+    parts = [table for place, reader in enumerate(readers, start=1) for table in _describe_weights(reader, place)]
+    text = ("The answers of these weights are averaged, lesion by lesion.",) if len(readers) > 1 else ()
+    return Section("weights", "Networks", tuple(parts), text)
+
+
+def _describe_weights(reader: LesionReader, place: int) -> Iterator[Table]:
     card = reader.weights.card
     network = card.network
     facts = (
@@ -144,19 +154,19 @@ def _weights(reader: LesionReader) -> Section:
         ("began with", card.start or "drawn values"),
         ("terms", card.terms),
     )
-    parts: list[Table] = [Table("weights", card.name, ("what", "value"), facts)]
+    end = "" if place == 1 else f"_{place}"
+    yield Table(f"weights{end}", card.name, ("what", "value"), facts)
     if card.measured is not None:
         found = card.measured
         interval = "no interval" if found.low is None or found.high is None else f"{found.low:.3f} to {found.high:.3f}"
         measured = ((f"{found.auc:.3f}", interval, found.lesions, found.patients, found.of),)
         columns = ("AUC", "95 %", "lesions", "patients", "of")
-        parts.append(Table("measured", "What they were worth when they were made", columns, measured))
-    return Section("weights", "Networks", tuple(parts))
+        yield Table(f"measured{end}", f"What {card.name} was worth when it was made", columns, measured)
 
 
-def _warn(reader: LesionReader, *, synthetic: bool, learned: bool) -> Iterator[str]:
-    yield from reader.marks
+def _warn(readers: Sequence[LesionReader], *, synthetic: bool, learned: bool) -> Iterator[str]:
+    yield from dict.fromkeys(mark for reader in readers for mark in reader.marks)
     if synthetic:
         yield "Phantoms: nobody was imaged, and nothing here is about women."
     if learned:
-        yield "These networks learned from these lesions: the numbers flatter them."
+        yield "These networks learned from images of this store: the numbers flatter them."

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from fourview.crop import crop_breast
 from fourview.datasets.record import LesionKind
 from fourview.datasets.regions import draw_region
-from fourview.exam import FINDINGS, ExamError, Frame, Mammogram, SetupError, View
-from fourview.ingest import ExamSource, IngestOptions, find_exams
+from fourview.exam import FINDINGS, ExamError, Frame, SetupError, View
+from fourview.ingest import ExamSource, ImageSource, IngestOptions, find_exams
 from fourview.prepare import blank_film_once
 from fourview.store.masks import cut_mask
 from fourview.store.store import Store
@@ -34,7 +35,8 @@ class OpenedImage:
     """An image that can be read from: its breast, facing right, and masks of lesions in the same pixels.
 
     patient  a pseudonym or key; the exam's id where the patient is unknown
-    masks    lesion -> (rows, cols) bool;  malignant  lesion -> truth; None: unknown
+    masks    lesion -> (rows, cols) bool;  malignant  lesion -> truth; None: unknown;  kinds  lesion -> its kind, ""
+             where nobody says
     problems (lesion, reason) of those that have no pixel on the breast
     """
 
@@ -49,6 +51,7 @@ class OpenedImage:
     is_phantom: bool
     masks: dict[str, NDArray[np.bool_]]
     malignant: dict[str, bool | None]
+    kinds: Mapping[str, str]
     problems: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -59,9 +62,12 @@ class Source(Protocol):
     @property
     def exam(self) -> str: ...
     @property
-    def names(self) -> tuple[str, ...]: ...
-    def open(self) -> Iterator[OpenedImage]:
-        """One after the other. Raises ExamError."""
+    def problem(self) -> str | None:
+        """Why none of its images can be read; None if nothing speaks against it."""
+        ...
+
+    def openers(self) -> Iterator[tuple[str, Callable[[], OpenedImage]]]:
+        """The name of each image that is asked for, and what opens it. Opening raises ExamError."""
         ...
 
 
@@ -82,36 +88,40 @@ class StoredExam:
     kinds: tuple[LesionKind, ...]
     wanted: dict[str, tuple[BoxRow, ...]] | None = None
 
+    problem = None
+
     @property
     def exam(self) -> str:
         return str(self.rows[0]["exam"])
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(row["image"] for row in self.rows)
-
-    def open(self) -> Iterator[OpenedImage]:
+    def openers(self) -> Iterator[tuple[str, Callable[[], OpenedImage]]]:
         for row in self.rows:
-            frame = frame_of(row)
-            if self.wanted is None:
-                masks, truth = self._outlines(row)
-                problems: list[tuple[str, str]] = []
-            else:
-                masks, truth, problems = draw_boxes(self.wanted[row["image"]], frame)
-            yield OpenedImage(
-                exam=row["exam"],
-                patient=row["patient"] or row["exam"],
-                name=row["image"],
-                view=View(row["view"]),
-                pixels=self.store.read_crop(row["image"]),
-                frame=frame,
-                spacing_mm=row["spacing_mm"],
-                pixel_mode=row["pixel_mode"],
-                is_phantom=row["dataset"] == PHANTOM,
-                masks=masks,
-                malignant=truth,
-                problems=tuple(problems),
-            )
+            yield row["image"], partial(self._open, row)
+
+    def _open(self, row: dict[str, Any]) -> OpenedImage:
+        frame = frame_of(row)
+        if self.wanted is None:
+            kinds = {lesion["lesion"]: str(lesion["kind"]) for lesion in row["lesions"]}
+            masks, truth = self._outlines(row)
+            problems: list[tuple[str, str]] = []
+        else:
+            kinds = {box.lesion: box.kind for box in self.wanted[row["image"]]}
+            masks, truth, problems = draw_boxes(self.wanted[row["image"]], frame)
+        return OpenedImage(
+            exam=row["exam"],
+            patient=row["patient"] or row["exam"],
+            name=row["image"],
+            view=View(row["view"]),
+            pixels=self.store.read_crop(row["image"]),
+            frame=frame,
+            spacing_mm=row["spacing_mm"],
+            pixel_mode=row["pixel_mode"],
+            is_phantom=row["dataset"] == PHANTOM,
+            masks=masks,
+            malignant=truth,
+            kinds=kinds,
+            problems=tuple(problems),
+        )
 
     def _outlines(self, row: dict[str, Any]) -> tuple[dict[str, NDArray[np.bool_]], dict[str, bool | None]]:
         """Masks and truths of the row's lesions of these kinds."""
@@ -137,18 +147,17 @@ class FileExam:
         return self.source.exam_id
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(self.wanted)
+    def problem(self) -> str | None:
+        return self.source.problem
 
-    def open(self) -> Iterator[OpenedImage]:
-        if self.source.problem is not None:
-            raise ExamError(self.source.problem)
+    def openers(self) -> Iterator[tuple[str, Callable[[], OpenedImage]]]:
         for image in self.source.images:
             if image.name in self.wanted:
-                yield self._crop(image.read_named(self.source.options), self.wanted[image.name])
+                yield image.name, partial(self._open, image)
 
-    def _crop(self, mammogram: Mammogram, rows: tuple[BoxRow, ...]) -> OpenedImage:
+    def _open(self, image: ImageSource) -> OpenedImage:
         """The breast as the store of the lesions that were learned from would hold it."""
+        mammogram, rows = image.read_named(self.source.options), self.wanted[image.name]
         mammogram = blank_film_once(mammogram) if self.images.film else mammogram
         cut = crop_breast(mammogram, iterations=self.images.crop_iterations, buffer_px=self.images.crop_buffer_px)
         masks, truth, problems = draw_boxes(rows, cut.frame)
@@ -164,6 +173,7 @@ class FileExam:
             is_phantom=mammogram.is_phantom,
             masks=masks,
             malignant=truth,
+            kinds={row.lesion: row.kind for row in rows},
             problems=tuple(problems),
             warnings=(*mammogram.warnings, *cut.warnings),
         )
@@ -218,7 +228,8 @@ def list_files(
     options = IngestOptions(pixels=images.pixel_mode, spacing_mm=spacing_mm, mirrored=mirrored)
     sources: list[Source] = []
     found = []
-    exams = find_exams(inputs, options).exams
+    seen = find_exams(inputs, options)
+    exams = seen.exams
     for source in exams:
         called = (source.exam_id, source.label)
         wanted = {}
@@ -230,18 +241,27 @@ def list_files(
         if wanted:
             sources.append(FileExam(source, wanted, images))
     names = (f"{source.exam_id} {name}" for source in exams for name in source.names)
-    return Sources(tuple(sources), _list_missing(boxes, found, names))
+    left_out = dict([*seen.left_out, *(one for source in exams for one in source.left_out)])
+    return Sources(tuple(sources), _list_missing(boxes, found, names, left_out))
 
 
 def _list_missing(
-    boxes: Sequence[BoxRow], found: Iterable[Sequence[BoxRow]], names: Iterable[str]
+    boxes: Sequence[BoxRow],
+    found: Iterable[Sequence[BoxRow]],
+    names: Iterable[str],
+    left_out: Mapping[str, str] | None = None,
 ) -> tuple[tuple[str, str], ...]:
-    """(row, reason) of rows that no image has. names: of the images. Raises SetupError if that is all of them."""
+    """(row, reason) of rows that no image has. Raises SetupError if that is all of them.
+
+    names  of the images;  left_out  a file's name -> why it is no image
+    """
     there = {row.line for own in found for row in own}
-    missing = tuple((row.words, "no such image here") for row in boxes if row.line not in there)
+    reasons = {end: reason for name, reason in (left_out or {}).items() for end in (name, name.rpartition(".")[0])}
+    missing = tuple((row.words, reasons.get(row.image, "no such image here")) for row in boxes if row.line not in there)
     if boxes and len(missing) == len(boxes):
         raise SetupError(
-            f"boxes: found none of the {len(boxes)} rows' images, the first {boxes[0].words}; need images that are "
+            f"boxes: found none of the {len(boxes)} rows' images, the first {boxes[0].words}: {missing[0][1]}; need "
+            "images that are "
             f"here: {', '.join(itertools.islice(names, _SHOWN))} ..."
         )
     return missing

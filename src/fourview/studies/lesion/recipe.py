@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +21,7 @@ from fourview.exam import SetupError
 from fourview.settings import Section
 from fourview.studies.lesion.folds import SplitKind
 from fourview.studies.lesion.recipe_parts import Augmentation, Crop, Ensemble, Network, PhantomLesions, check_gate
-from fourview.train.recipe import check_values, read_toml
+from fourview.train.recipe import assign_values, check_values, flatten_values, read_toml
 from fourview.train.recipe_parts import Loop, Optimiser, Schedule
 
 BUILT_IN = ("googlenet_light", "googlenet", "phantom")
@@ -83,7 +82,7 @@ class LesionRecipe(Section):
 
     def flat(self) -> dict[str, object]:
         """ "loop.epochs" -> its value, of every field."""
-        return dict(_flatten(self.model_dump(mode="json")))
+        return dict(flatten_values(self.model_dump(mode="json")))
 
     def with_values(self, assignments: Sequence[str]) -> LesionRecipe:
         """Another recipe: each assignment is "seed=3" or "loop.epochs=5", its value in TOML (a bare word: a text).
@@ -91,18 +90,7 @@ class LesionRecipe(Section):
         Raises SetupError for an unknown key or a value that does not fit.
         """
         values = self.model_dump(mode="json")
-        for text in assignments:
-            key, sign, value = text.partition("=")
-            if not sign or not key:
-                raise SetupError(f"--set: found {text!r}, need KEY=VALUE, for example loop.epochs=3")
-            *above, last = key.strip().split(".")
-            place: Any = values
-            for name in above:
-                place = place.get(name) if isinstance(place, dict) else None
-            if not isinstance(place, dict) or last not in place:
-                there = ", ".join(place) if isinstance(place, dict) else ", ".join(values)
-                raise SetupError(f"--set: found the key {key!r}, need one of {there}")
-            place[last] = _read_value(value.strip())
+        assign_values(values, assignments)
         return check_values(values, LesionRecipe, where=f"recipe {self.name} with --set")
 
 
@@ -125,18 +113,3 @@ def load_recipe(name_or_path: str) -> LesionRecipe:
 def parse_recipe(text: str, *, where: str = "recipe") -> LesionRecipe:
     """The recipe that a TOML text says; `where` begins its complaints. Raises SetupError."""
     return check_values(read_toml(text, where=where), LesionRecipe, where=where)
-
-
-def _read_value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value

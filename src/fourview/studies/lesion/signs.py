@@ -142,7 +142,7 @@ def _show_examples(lens: LesionLens, seen: Seen, margins: np.ndarray, *, seed: i
 def _show_example(lens: LesionLens, seen: Seen, place: int, words: str) -> GalleryItem:
     case, one = seen.cases[place], seen.found[place]
     crop = lens.cut(case.view)
-    x, size = lens.stack(crop, case.view)
+    x, size = lens.stack(crop, case.view.name)
     maps: list[tuple[str, np.ndarray]] = [
         (str(method), lens.map(method, x, size, case.networks)) for method in lens.methods
     ]

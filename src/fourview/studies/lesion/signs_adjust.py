@@ -1,11 +1,17 @@
-"""p values of many tests. Method: Benjamini and Hochberg 1995."""
+"""p values of areas, and of many tests. Method of the second: Benjamini and Hochberg 1995."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+from fourview.evaluate import Estimate, RocCurves, auc
 
 
 def adjust_bh(p: Sequence[float]) -> list[float]:
@@ -23,8 +29,23 @@ def adjust_bh(p: Sequence[float]) -> list[float]:
     return found
 
 
-def p_of_area(area: float, se: float) -> float:
-    """The two-sided p value of an AUC of one half, from its standard error; NaN where that is unknown or 0."""
-    if not se > 0 or not np.isfinite(area):
+def p_of_area(area: float, se: float, *, clusters: int, rarer: int) -> float:
+    """The two-sided p value of an AUC of one half, as its interval has it: Student's t (evaluate.roc).
+
+    clusters, rarer  of RocCurves. Without a standard error an area of 0 or 1 has the share of all ways to name `rarer`
+                     of the clusters that part them as well; any other area has none (NaN)
+    """
+    if not np.isfinite(area):
         return math.nan
-    return math.erfc(abs(area - 0.5) / se / math.sqrt(2))
+    if se > 0:
+        return 2 * float(stdtr(max(1, rarer - 1), -abs(area - 0.5) / se))
+    return min(1.0, 2 / math.comb(clusters, rarer)) if area in (0.0, 1.0) else math.nan
+
+
+def tested_auc(
+    truth: NDArray[Any], scores: NDArray[np.float64], *, cluster: NDArray[Any], unit: str, name: str
+) -> Estimate:
+    """`evaluate.auc` with the p value of one half."""
+    curves = RocCurves.measure(truth, scores, cluster=cluster)
+    found = auc(truth, scores, cluster=cluster, unit=unit, name=name)
+    return replace(found, p=p_of_area(found.value, found.se, clusters=curves.clusters, rarer=curves.rarer))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from fourview.exam import SetupError
 from fourview.store.store import Store
 from fourview.studies.lesion.cases import Lesions, LesionView, find_lesions
-from fourview.studies.lesion.folds import OFFICIAL_TEST, divide_lesions, hash_lesions
+from fourview.studies.lesion.folds import OFFICIAL_TEST, digest_images, divide_lesions, hash_lesions
 from fourview.studies.lesion.lesion_weights import LesionCard, LesionWeights
 from fourview.studies.lesion.recipe import LesionRecipe
 from fourview.studies.lesion.run_folder import RECIPE
@@ -33,7 +34,7 @@ class AskedLesion:
 class AskedLesions:
     """All of a store.
 
-    held_out  the networks learned from lesions of this store: each lesion has those alone that did not learn from it
+    held_out  these are the lesions of the run: each has the networks alone that did not learn from it
     notes     what was left out, and why
     """
 
@@ -61,16 +62,43 @@ def find_asked(store: Store, weights: LesionWeights, folder: Path, *, allow_phan
                 f"{folder}: these very lesions were learned from, and found no {RECIPE} of the run beside the weights, "
                 "which says which ones were held out; need RUN/weights of `fourview lesion train`, or other lesions"
             )
+        if recipe.hash != card.recipe_sha256:
+            raise SetupError(
+                f"{folder.absolute().parent / RECIPE}: is not the recipe that {card.name} was trained by, so nobody "
+                "knows which lesions were held out; need the run's own, or other lesions"
+            )
         return _hold_out(lesions, card, recipe)
-    cases = tuple(AskedLesion(view, own) for view in lesions.views if (own := _reading(card, view)))
-    return AskedLesions(cases, held_out=False, notes=_count_lost(lesions, cases))
+    known = find_learned(lesions.views, card, store)
+    new = [view for view in lesions.views if view.patient not in known]
+    cases = tuple(AskedLesion(view, own) for view in new if (own := find_reading(card, view.angle)))
+    if not cases:
+        raise SetupError(
+            f"{store.path}: found no lesion that {card.name} can be asked about ({len(known)} of its "
+            f"{len({view.patient for view in lesions.views})} patients were learned from); need others"
+        )
+    notes = _count_lost(lesions, cases, learned=len(lesions.views) - len(new), patients=len(known))
+    return AskedLesions(cases, held_out=False, notes=notes)
+
+
+def find_learned(views: Sequence[LesionView], card: LesionCard, store: Store) -> frozenset[str]:
+    """The patients of whom the networks, or what they began with, have learned from any image.
+
+    The store is another one than that of the run, but it may hold some of the same images.
+    """
+    images: dict[str, set[str]] = defaultdict(set)
+    for view in views:
+        images[view.patient].add(view.image)
+    learned = frozenset(card.learned)
+    if learned.isdisjoint(digest_images({view.image for view in views}, store)):
+        return frozenset()
+    return frozenset(patient for patient, own in images.items() if not learned.isdisjoint(digest_images(own, store)))
 
 
 def _hold_out(lesions: Lesions, card: LesionCard, recipe: LesionRecipe) -> AskedLesions:
     folds = divide_lesions(lesions, split=recipe.split, folds=recipe.folds, seed=recipe.seed)
     cases = []
     for view, fold in zip(folds.views, folds.fold.tolist(), strict=True):
-        own = _reading(card, view)
+        own = find_reading(card, view.angle)
         if recipe.split == "folds":
             own = tuple(place for place in own if card.members[place].fold == fold + 1)
         elif fold != OFFICIAL_TEST:
@@ -82,14 +110,21 @@ def _hold_out(lesions: Lesions, card: LesionCard, recipe: LesionRecipe) -> Asked
     return AskedLesions(tuple(cases), held_out=True, notes=_count_lost(lesions, cases))
 
 
-def _reading(card: LesionCard, view: LesionView) -> tuple[int, ...]:
-    return tuple(place for place, member in enumerate(card.members) if view.angle in member.angles)
+def find_reading(card: LesionCard, angle: str) -> tuple[int, ...]:
+    """The networks that read views of this angle."""
+    return tuple(place for place, member in enumerate(card.members) if angle in member.angles)
 
 
-def _count_lost(lesions: Lesions, cases: Sequence[AskedLesion]) -> tuple[str, ...]:
-    lost = len(lesions.views) - len(cases)
-    more = (f"left out: {lost} lesion images that no network here may be asked about",) if lost else ()
-    return (*lesions.notes, *more)
+def _count_lost(
+    lesions: Lesions, cases: Sequence[AskedLesion], *, learned: int = 0, patients: int = 0
+) -> tuple[str, ...]:
+    lost = len(lesions.views) - len(cases) - learned
+    notes = list(lesions.notes)
+    if learned:
+        notes.append(f"left out: {learned} lesion images of {patients} patients that were learned from")
+    if lost:
+        notes.append(f"left out: {lost} lesion images that no network here may be asked about")
+    return tuple(notes)
 
 
 def _refuse(views: Sequence[LesionView], card: LesionCard, store: Store, *, allow_phantom_weights: bool) -> None:

@@ -23,7 +23,7 @@ from fourview.studies.lesion.signs_zones import Shares
 from fourview.whole_files import remove_parts, write_whole
 
 PARTS = "parts"
-_VERSION = 1  # raised when what is kept changes
+_VERSION = 2  # raised when what is kept changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,8 @@ def collect_seen(
 
     Raises SetupError if no lesion can be read; OSError if OUT cannot be written.
     """
+    if lens.store is None:
+        raise ValueError("found no store to read lesions from")
     folder = out / PARTS
     folder.mkdir(parents=True, exist_ok=True)
     remove_parts(folder)

@@ -15,7 +15,7 @@ from fourview.report.versions import package_versions
 from fourview.studies.lesion.signs_collect import Seen
 from fourview.studies.lesion.signs_image import SignTest
 from fourview.studies.lesion.signs_probes import ProbeTest
-from fourview.studies.lesion.signs_read import DISC, DRAWN, EDGES
+from fourview.studies.lesion.signs_read import CHANCE, CONTROLS, DISC, DRAWN, EDGES
 from fourview.studies.lesion.signs_tests import AMONG, UNIT, MarginTest, WhereTest
 from fourview.studies.lesion.signs_units import DISCOVERED, UnitTest
 from fourview.studies.lesion.signs_words import LEAST
@@ -89,10 +89,11 @@ METHODS = (
     "share of its positive values there. Maps are compared with the gradient magnitude of the image (Gaussian, 1.5 "
     "pixels) and with a disc about the middle of the crop, and with maps of the same networks with their weights drawn "
     "anew (each layer's values in random order).",
-    "AUCs and means have 95 % intervals clustered by patient (Obuchowski 1997; t with patients minus 1 degrees of "
-    "freedom). The p values of all AUCs and differences of margin shares are adjusted together (Benjamini and Hochberg "
-    "1995), those of units over all units, networks and words, those of probes and of image signs each over their "
-    f"table. Words with fewer than {LEAST} lesion images with or without them are left out.",
+    "AUCs and means have 95 % intervals clustered by patient (Obuchowski 1997; t with patients, of an AUC those of the "
+    "rarer class, minus 1 degrees of freedom; p values of AUCs by the same t). The p values of all AUCs and "
+    "differences of margin shares are adjusted together (Benjamini and Hochberg 1995), those of units over all units, "
+    "networks and words, those of probes and of image signs each over their table. Words with fewer than "
+    f"{LEAST} lesion images with or without them are left out.",
     "Units: the highest value of each channel of the last map, times the gate. Probes: logistic regression on what "
     "the last layer sees, standardised, C 0.01, in folds of patients. Image signs: Spearman's correlation with the "
     "log-odds of malignant, also with the logarithm of the diameter held fixed, bootstrap of patients.",
@@ -144,7 +145,7 @@ def _verdicts(found: SignsFound) -> list[str]:
     for margin in found.margins:
         if margin.among != "malignant" or not margin.better:
             continue
-        if margin.name.endswith(DRAWN):
+        if margin.name.endswith(DRAWN) or margin.name in CONTROLS:
             continue
         worse = [one for one in margin.better if not one.low > 0]
         if worse:
@@ -160,8 +161,9 @@ def _verdicts(found: SignsFound) -> list[str]:
 
 
 def _where_section(found: SignsFound) -> Section:
-    rows = tuple((t.name, t.inside, t.over_chance, *t.zones, t.empty) for t in found.where)
-    columns = ("map", "share in the outline", "over chance", "core", "margin", "outside", "maps that show nothing")
+    rows = tuple((t.name, t.inside, t.over_chance, t.empty) for t in found.where)
+    columns = ("map", "share in the outline", "over chance", "maps that show nothing")
+    zones = tuple((t.name, *t.zones) for t in found.where)
     note = (
         "Chance: the outline's share of the tissue in the crop. Lesions lie in the middle of their crops, so a disc "
         "there has much in the outline as well: it is the bar."
@@ -170,7 +172,8 @@ def _where_section(found: SignsFound) -> Section:
         [(t.name, t.over_chance) for t in found.where], x_label="share in the outline over chance", reference=1.0
     )
     parts: list[Table | Figure | Gallery] = [
-        Table("where", "Where maps lie", columns, rows, note=note),
+        Table("where", "In the outline", columns, rows, note=note),
+        Table("zones", "In the zones", ("map", "core", "margin", "outside"), zones),
         Figure("over_chance", "Share in the outline over chance", forest),
     ]
     if found.against_drawn:
@@ -193,29 +196,27 @@ def _margin_section(found: SignsFound) -> Section:
         own = [test for test in found.margins if test.among == among]
         if not own:
             continue
-        rows = tuple(
-            (t.name, t.spiculated, t.circumscribed, *t.means, t.area, *(t.better or (None, None))) for t in own
-        )
-        columns = (
-            "map",
-            "spiculated",
-            "circumscribed",
-            "margin share, spiculated",
-            "margin share, circumscribed",
-            "AUC",
-            f"minus {EDGES}",
-            f"minus {DISC}",
-        )
-        parts.append(Table(f"margins_{among}", f"Margin share, {AMONG_WORDS[among]}", columns, rows, note=_PS))
-        rows_drawn = [(t.name, t.area) for t in own]
+        shares = tuple((_name_map(t.name), t.spiculated, t.circumscribed, *t.means) for t in own)
+        counted = ("map", "spiculated", "circumscribed", "share, spiculated", "share, circumscribed")
+        parts.append(Table(f"margins_{among}", f"Margin share, {AMONG_WORDS[among]}", counted, shares))
+        told = tuple((_name_map(t.name), t.area, *(t.better or (None, None))) for t in own)
+        columns = ("map", "AUC", f"minus {EDGES}", f"minus {DISC}")
+        title = f"Spiculated against circumscribed by margin share, {AMONG_WORDS[among]}"
+        parts.append(Table(f"margins_told_{among}", title, columns, told, note=_PS))
+        rows_drawn = [(_name_map(t.name), t.area) for t in own]
         plot = draw_forest(rows_drawn, x_label="AUC, spiculated against circumscribed", reference=0.5)
         parts.append(Figure(f"margin_areas_{among}", f"Margin share tells margins apart, {AMONG_WORDS[among]}", plot))
     text = (
         "Does a map lie along the margin of spiculated lesions more than of circumscribed ones? Spiculated lesions are "
         "mostly malignant, so that any network that finds cancer would seem to know spiculation: only the comparison "
-        "among malignant lesions says something about the sign.",
+        "among malignant lesions says something about the sign. The margin of a ragged outline is longer, so a disc "
+        "and a map that is the same everywhere tell margins apart by the form of the outline alone.",
     )
     return Section("margins", "Spiculated or circumscribed", tuple(parts), text=text)
+
+
+def _name_map(name: str) -> str:
+    return "the same everywhere" if name == CHANCE else name
 
 
 _PS = "p values are adjusted over all of these tests (Benjamini and Hochberg)."

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fourview.explain.cells import Cells
 from fourview.report.map_picture import LOWERS, OUTLINE, RAISES, SHOWN_FROM, STRENGTH
-from fourview.report.picture import BACKGROUND, FAINT, Colour, Picture, write_text
+from fourview.report.picture import BACKGROUND, Colour, Picture, write_text
 from fourview.studies.lesion.crops import LesionCrop
 from fourview.studies.lesion.signs_zones import Zones
 
@@ -31,7 +31,7 @@ def draw_crop_map(crop: LesionCrop, maps: Sequence[tuple[str, Array]], zones: Zo
     pictures = [("as it is, with the outline", _trace(plain.copy(), [zones.lesion], OUTLINE))]
     for words, values in maps:
         coloured = _paint(plain, values)
-        pictures.append((words, _trace(coloured, [zones.core, zones.core | zones.margin], FAINT)))
+        pictures.append((words, _trace(coloured, [zones.core, zones.core | zones.margin], OUTLINE)))
     return _in_a_row(pictures, SIDE_PX)
 
 

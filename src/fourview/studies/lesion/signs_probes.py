@@ -6,6 +6,7 @@ image but nothing that was learned.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fourview.evaluate import Estimate, auc, auc_difference
 from fourview.exam import SetupError
-from fourview.studies.lesion.signs_adjust import adjust_bh, p_of_area
+from fourview.studies.lesion.signs_adjust import adjust_bh, tested_auc
 from fourview.studies.lesion.signs_cases import group_networks
 from fourview.studies.lesion.signs_collect import Seen
 from fourview.studies.lesion.signs_words import LEAST, Token, frequent_tokens, having
@@ -51,8 +52,8 @@ def measure_probes(seen: Seen, tokens: Sequence[frozenset[Token]], *, seed: int 
     for token in frequent_tokens(tokens):
         if (test := _test(seen, tokens, token, seed=seed)) is not None:
             found.append(test)
-    areas = adjust_bh([p_of_area(test.area.value, test.area.se) for test in found])
-    more = adjust_bh([np.nan if test.more.p is None else test.more.p for test in found])
+    areas = adjust_bh([math.nan if test.area.p is None else test.area.p for test in found])
+    more = adjust_bh([math.nan if test.more.p is None else test.more.p for test in found])
     return tuple(
         replace(test, area=replace(test.area, p=a), more=replace(test.more, p=m))
         for test, a, m in zip(found, areas, more, strict=True)
@@ -75,7 +76,7 @@ def _test(seen: Seen, tokens: Sequence[frozenset[Token]], token: Token, *, seed:
         within = auc(y[among], scores[False][among], cluster=patients[among], unit=UNIT, name=f"{name}, malignant")
     return ProbeTest(
         token,
-        auc(y[kept], own, cluster=patients[kept], unit=UNIT, name=name),
+        tested_auc(y[kept], own, cluster=patients[kept], unit=UNIT, name=name),
         auc(y[kept], drawn, cluster=patients[kept], unit=UNIT, name=f"{name}, drawn anew"),
         auc_difference(y[kept], own, drawn, cluster=patients[kept], unit=UNIT, name=f"{name}, minus drawn anew"),
         within,

@@ -22,6 +22,7 @@ from fourview.studies.lesion.cases import LesionView, find_lesions
 from fourview.studies.lesion.crops import cut_lesion
 from fourview.studies.lesion.lesion_input import standardise
 from fourview.studies.lesion.lesion_weights import LesionWeights
+from fourview.studies.lesion.signs_cases import PHANTOM
 from fourview.studies.lesion.signs_pictures import draw_prototype
 from fourview.train.crops import read_crop, read_masks
 from fourview.weights.card import Card
@@ -32,6 +33,7 @@ Array = NDArray[np.float32]
 LIMITS = (-2.5, 3.0)  # of a standardised input, where no real ones are at hand
 MOST = 200  # lesions that a class mean is made of
 _PERCENTILES = (0.1, 99.9)
+NOT_MOVED = "the score did not rise on the one way and fall on the other: what is shown is no prototype"
 ReadInput = Callable[[LesionView], Array]  # (side, side), standardised as the network sees it
 
 
@@ -73,11 +75,21 @@ def patch_target(weights: Weights, *, device: torch.device) -> ClassTarget:
 
 
 def find_inputs(
-    store: Store | None, read: ReadInput, *, kinds: Sequence[Any], side_px: int, lesions: int, steps: int, seed: int
+    store: Store | None,
+    read: ReadInput,
+    *,
+    kinds: Sequence[Any],
+    side_px: int,
+    lesions: int,
+    steps: int,
+    seed: int,
+    phantoms_only: bool = False,
 ) -> Inputs:
     """Noise; with a store the mean of each class and real lesions of both, drawn at random.
 
-    lesions  of each class;  steps  of the optimiser
+    lesions  of each class;  steps  of the optimiser;  phantoms_only  the store may hold nothing else
+
+    Raises SetupError: other lesions than phantoms' where these alone may be read, none that can be read.
     """
     shape = (side_px, side_px)
     settings = OptimiseSettings(steps=steps)
@@ -86,6 +98,12 @@ def find_inputs(
         return Inputs(tuple(starts), LIMITS, ("no store was given: values stay within -2.5 to 3",))
     rng = np.random.default_rng(seed)
     views = find_lesions(store, kinds=kinds).views
+    others = sum(view.dataset != PHANTOM for view in views)
+    if phantoms_only and others:
+        raise SetupError(
+            f"{store.path}: found {others} lesion images of no phantom, and these weights were trained on phantoms "
+            "only: not for real images; need other weights (to look all the same: --allow-phantom-weights)"
+        )
     real: dict[bool, list[Array]] = {}
     notes = []
     for malignant, words in ((True, "malignant"), (False, "benign")):
@@ -98,6 +116,8 @@ def find_inputs(
         mean = np.mean(real[malignant], axis=0)
         name = f"mean of {len(real[malignant])} {words} lesion images"
         starts.append(Start(name, torch.from_numpy(np.asarray(mean, np.float32))[None, None], settings))
+    if not any(real.values()):
+        raise SetupError(f"{store.path}: found no lesion of {len(views)} that could be read; need one")
     changed = OptimiseSettings(**{**FROM_LESION.__dict__, "steps": steps})
     for malignant, words in ((True, "malignant"), (False, "benign")):
         for number, values in enumerate(real[malignant][:lesions], 1):
@@ -163,6 +183,7 @@ def describe_prototypes(
     items = tuple(_show(one) for one in made)
     rows = tuple((one.name, *one.scores) for one in made)
     columns = ("start", "score of the start", "most malignant", "most benign")
+    still = sum(not one.moved for one in made)
     note = (
         "Left: the start. Then the same input, changed until the network says malignant, and until it says benign; all "
         "three in the same greys. Right: the difference of the two, orange where the malignant one is brighter."
@@ -183,6 +204,7 @@ def describe_prototypes(
         ),
         warnings=(
             *marks,
+            *((f"{still} of {len(made)} starts: {NOT_MOVED}",) if still else ()),
             "these are inputs that a network likes, not lesions: they show what moves its score, which need not be "
             "what makes a lesion malignant",
         ),
@@ -190,7 +212,8 @@ def describe_prototypes(
             "Input optimisation, in the spirit of Yi et al. 2017, whose method is not known in detail: Adam on the "
             "standardised input, step 0.02, shifts of up to 8 pixels and left-right flips drawn in every step, a blur "
             "of 0.5 pixels every 4 steps, total variation 0.001, for real lesions the squared distance to the start "
-            "0.0001; values stay within those of real inputs. Both ways have the same shifts and flips.",
+            "0.0001, blur and variation then of the change alone; values stay within those of real inputs. Both ways "
+            "have the same shifts and flips.",
         ),
         settings=(*settings, *(("note", text) for text in notes)),
         versions=package_versions(),
@@ -205,7 +228,8 @@ def _show(one: Prototype) -> GalleryItem:
         (f"most benign, score {benign:.1f}", one.benign),
     ]
     picture = draw_prototype(crops, one.difference)
-    return GalleryItem(f"from {one.name}", (), images=((f"from {one.name}", jpeg_bytes(picture)),))
+    lines = () if one.moved else (f"FAILS: {NOT_MOVED}",)
+    return GalleryItem(f"from {one.name}", lines, images=((f"from {one.name}", jpeg_bytes(picture)),))
 
 
 def _read_all(read: ReadInput, views: Sequence[LesionView]) -> Iterator[Array]:

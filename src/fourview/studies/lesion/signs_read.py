@@ -64,11 +64,12 @@ class LesionSeen:
 class LesionLens:
     """Loaded networks and how they are asked.
 
+    store    where lesions are cut from; None: they come cut
     methods  whose maps are made;  cells  of the last map of each network
     drawn    a copy of each network with weights drawn anew
     """
 
-    store: Store
+    store: Store | None
     weights: LesionWeights
     methods: tuple[LesionMethod, ...]
     networks: tuple[LesionNetwork, ...]
@@ -78,7 +79,13 @@ class LesionLens:
 
     @classmethod
     def open(
-        cls, store: Store, weights: LesionWeights, *, methods: Sequence[LesionMethod], device: torch.device, seed: int
+        cls,
+        store: Store | None,
+        weights: LesionWeights,
+        *,
+        methods: Sequence[LesionMethod],
+        device: torch.device,
+        seed: int,
     ) -> LesionLens:
         """seed: of the drawn weights"""
         networks = tuple(network.to(device).eval().requires_grad_(False) for network in weights.networks)
@@ -95,19 +102,23 @@ class LesionLens:
 
     def cut(self, view: LesionView, grey: GreyRange | None = None) -> LesionCrop:
         """The crop that the networks read. Raises ExamError."""
+        if self.store is None:
+            raise ValueError("found no store to cut from")
         return cut_lesion(self.store, view, scale=self.card.crop.scale, side_px=self.card.crop.side_px, grey=grey)
 
     def read(self, view: LesionView, networks: Sequence[int]) -> LesionSeen:
         """Everything of one lesion image; maps are means over its networks. Raises ExamError for a broken file."""
         crop = self.cut(view)
         zones = find_zones(crop)
-        x, size = self.stack(crop, view)
+        x, size = self.stack(crop, view.name)
         said = answer_crops([self.networks[n] for n in networks], x, size, dihedral=self.card.ensemble.dihedral)
         shares = {CHANCE: chance_shares(zones), EDGES: measure_shares(edge_map(crop), zones)}
         shares[DISC] = measure_shares(disc_map(crop, share=1 / self.outlined_share), zones)
         for method in self.methods:
             for ending, chosen in (("", self.networks), (DRAWN, self.drawn)):
                 found = self.map(method, x, size, networks, chosen=chosen)
+                if ending and not (found > 0).any():  # a network that knows nothing does not know which class is which
+                    found = self.map(method, x, size, networks, chosen=chosen, swapped=True)
                 shares[f"{method}{ending}"] = measure_shares(found, zones)
         units = {n: self._see(n, x, size) for n in networks}
         return LesionSeen(float(said.p[0]), float(said.logit[0]), shares, units)
@@ -118,13 +129,13 @@ class LesionLens:
         scale = self.card.crop.scale
         return float(scale) if isinstance(scale, int | float) else 2.0
 
-    def stack(self, crop: LesionCrop, view: LesionView) -> tuple[Tensor, Tensor | None]:
+    def stack(self, crop: LesionCrop, name: str) -> tuple[Tensor, Tensor | None]:
         """The input (1, 1, side, side), and the diameter, where the networks ask for it."""
         x = torch.from_numpy(standardise(crop.pixels)[None, None]).to(self.device)
         if not self.card.network.size:
             return x, None
         if crop.diameter_mm is None:
-            raise ExamError(f"{view.name}: found no pixel size, and the network reads the size in mm")
+            raise ExamError(f"{name}: found no pixel size, and the network reads the size in mm")
         return x, torch.tensor([[math.log(crop.diameter_mm)]], dtype=torch.float32, device=self.device)
 
     def map(
@@ -135,12 +146,17 @@ class LesionLens:
         networks: Sequence[int],
         *,
         chosen: Sequence[LesionNetwork] | None = None,
+        swapped: bool = False,
     ) -> Array:
-        """(side, side) of one method, the mean over networks. chosen: other networks in their places"""
+        """(side, side) of one method, the mean over networks.
+
+        chosen  other networks in their places;  swapped  of the log-odds of benign
+        """
         baselines = blur_inputs({INPUT: x})
         own = chosen or self.networks
         made = [
-            self._map_one(method, LesionTarget(own[n], size), self.cells[n], {INPUT: x}, baselines) for n in networks
+            self._map_one(method, LesionTarget(own[n], size, swapped=swapped), self.cells[n], {INPUT: x}, baselines)
+            for n in networks
         ]
         return np.asarray(np.mean(made, axis=0), np.float32)
 

@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fourview.evaluate import Estimate, auc, auc_difference
+from fourview.evaluate import Estimate, auc_difference
 from fourview.evaluate.means import clustered_mean, mean_ratio, paired_mean_difference
-from fourview.studies.lesion.signs_adjust import adjust_bh, p_of_area
+from fourview.studies.lesion.signs_adjust import adjust_bh, tested_auc
 from fourview.studies.lesion.signs_collect import Seen
 from fourview.studies.lesion.signs_read import CHANCE, CONTROLS, DRAWN, LesionMethod
 from fourview.studies.lesion.signs_words import LEAST
@@ -72,13 +72,14 @@ def measure_margins(seen: Seen, margins: NDArray[np.int64], methods: Sequence[Le
     """Spiculated against circumscribed, among all lesions and among malignant ones.
 
     margins  of signs_words.compare_margins. Left out where fewer than LEAST images are of either kind.
+    The last row, CHANCE, is of a map that is the same everywhere: what the form of the zones alone tells apart.
     """
     names = [name for method in methods for name in (str(method), f"{method}{DRAWN}")]
     malignant = np.array([view.malignant for view in seen.views])
     found = []
     for among in AMONG:
         chosen = (margins >= 0) & (malignant if among == "malignant" else np.True_)
-        for name in (*names, *CONTROLS):
+        for name in (*names, *CONTROLS, CHANCE):
             if (test := _margin(seen, margins, chosen, name, among)) is not None:
                 found.append(test)
     return _adjust(found)
@@ -119,7 +120,7 @@ def _margin(
         return None
     patients = np.array([view.patient for view in seen.views])[kept]
     own = columns[name][kept]
-    area = auc(y, own, cluster=patients, unit=UNIT, name=f"margin share, {name}")
+    area = tested_auc(y, own, cluster=patients, unit=UNIT, name=f"margin share, {name}")
     means = tuple(
         clustered_mean(own[y == value], cluster=patients[y == value], unit=UNIT, name=word)
         for value, word in ((1, "spiculated"), (0, "circumscribed"))
@@ -129,8 +130,9 @@ def _margin(
         for control in CONTROLS
         if control != name
     )
-    with_p = replace(area, p=p_of_area(area.value, area.se))
-    return MarginTest(name, among, *counts, with_p, (means[0], means[1]), better if name not in CONTROLS else ())
+    return MarginTest(
+        name, among, *counts, area, (means[0], means[1]), better if name not in (*CONTROLS, CHANCE) else ()
+    )
 
 
 def _adjust(tests: Sequence[MarginTest]) -> tuple[MarginTest, ...]:

@@ -86,7 +86,7 @@ def measure_units(
                     float(curves.areas[k]),
                     float(se[k]),
                     float(within[k]),
-                    p_of_area(float(curves.areas[k]), float(se[k])),
+                    p_of_area(float(curves.areas[k]), float(se[k]), clusters=curves.clusters, rarer=curves.rarer),
                     len(y),
                     int(y.sum()),
                 )

@@ -25,7 +25,8 @@ class Start:
 
     members        of another run, of which each new network takes the next one that reads its views; None: not from one
     photographs    tensors of a ResNet's trunk; None: not from a file for photographs
-    phantoms_only  what it has seen, if anything;  name, hash  "" for drawn values;  terms  of the weights
+    phantoms_only  no woman's mammogram is among what it has seen;  name, hash  "" for drawn values
+    terms          of the weights;  learned  images that they have seen, as LesionCard has them
     """
 
     members: LesionWeights | None = None
@@ -34,6 +35,7 @@ class Start:
     hash: str = ""
     phantoms_only: bool = True
     terms: str = ""
+    learned: frozenset[str] = frozenset()
 
     @property
     def note(self) -> str:
@@ -62,10 +64,13 @@ class Start:
         return network
 
 
-def open_start(init: str | None, recipe: LesionRecipe, *, data_sha256: str) -> Start:
-    """init: a weights folder of `fourview lesion train`, torchvision's ImageNet file of a ResNet; None: drawn values
+def open_start(init: str | None, recipe: LesionRecipe, *, images: frozenset[str]) -> Start:
+    """What networks begin with.
 
-    Raises SetupError: no such weights, of another network, or trained on these very lesions.
+    init    a weights folder of `fourview lesion train`, torchvision's ImageNet file of a ResNet; None: drawn values
+    images  folds.digest_images of all that are to be learned from or tested on
+
+    Raises SetupError: no such weights, of another network, or ones that learned from some of these images.
     """
     if init is None:
         return Start()
@@ -73,13 +78,18 @@ def open_start(init: str | None, recipe: LesionRecipe, *, data_sha256: str) -> S
     if is_lesion_weights(folder):
         weights = load_lesion_weights(folder)
         card = weights.card
-        if card.data_sha256 == data_sha256:
+        if both := len(images & set(card.learned)):
             raise SetupError(
-                f"--init {init}: {card.name} has learned from these very lesions, also from those tested here; need "
-                "weights of others"
+                f"--init {init}: {card.name} has learned from {both} of these {len(images)} images, which are tested "
+                "here; need weights of others"
             )
         return Start(
-            members=weights, name=card.name, hash=card.weights_hash, phantoms_only=card.phantoms_only, terms=card.terms
+            members=weights,
+            name=card.name,
+            hash=card.weights_hash,
+            phantoms_only=card.phantoms_only,
+            terms=card.terms,
+            learned=frozenset(card.learned),
         )
     architecture = recipe.network.architecture
     if architecture not in ("resnet18", "resnet50"):
@@ -99,6 +109,6 @@ def open_start(init: str | None, recipe: LesionRecipe, *, data_sha256: str) -> S
         photographs=tensors,
         name=loaded.name,
         hash=loaded.hash,
-        phantoms_only=loaded.trained is False,
+        phantoms_only=True,  # photographs are no mammograms; of other files nobody can tell, which is not enough
         terms=loaded.terms,
     )

@@ -18,7 +18,7 @@ from fourview.store.store import Store
 from fourview.studies.lesion.answers import answer_views
 from fourview.studies.lesion.cases import ANGLES, Angle, LesionView, find_lesions
 from fourview.studies.lesion.crops import GreyRange
-from fourview.studies.lesion.folds import LesionFolds, divide_lesions
+from fourview.studies.lesion.folds import LesionFolds, digest_images, divide_lesions, hash_lesions
 from fourview.studies.lesion.lesion_input import ReadLesion
 from fourview.studies.lesion.lesion_stage import LesionStage, LoopNetwork
 from fourview.studies.lesion.recipe import LesionRecipe
@@ -61,7 +61,7 @@ class MemberPlan:
 
 @dataclass(frozen=True, eq=False)
 class LesionStudy:
-    """What is trained and on what. about: of the data, in words"""
+    """What is trained and on what. hash: folds.hash_lesions of all lesions;  about: of the data, in words"""
 
     recipe: LesionRecipe
     store: Store
@@ -127,8 +127,8 @@ def open_study(store: Store, recipe: LesionRecipe, init: str | None, *, about: s
             "size = false"
         )
     folds = divide_lesions(lesions, split=recipe.split, folds=recipe.folds, seed=recipe.seed)
-    digest = folds.hash(store)
-    study = LesionStudy(recipe, store, folds, digest, open_start(init, recipe, data_sha256=digest), about)
+    start = open_start(init, recipe, images=digest_images({view.image for view in folds.views}, store))
+    study = LesionStudy(recipe, store, folds, hash_lesions(lesions.views, store), start, about)
     for plan in study.plan(range(folds.count)):
         for part in ("train", "validation"):
             views = study.views_of(plan, part)

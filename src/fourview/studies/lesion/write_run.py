@@ -14,6 +14,7 @@ from fourview.exam import ExamError, SetupError
 from fourview.report.document import Document
 from fourview.report.document_folder import add_document
 from fourview.store.store import Store
+from fourview.studies.lesion.folds import digest_images
 from fourview.studies.lesion.lesion_input import ReadLesion
 from fourview.studies.lesion.lesion_stage import LesionStage, LoopNetwork
 from fourview.studies.lesion.lesion_weights import Images, LesionCard, Measured, Member, save_lesion_weights
@@ -94,10 +95,19 @@ def describe_weights(outcome: Outcome, store: Store) -> LesionCard:
         phantoms_only=study.phantoms and start.phantoms_only,
         data=study.about,
         data_sha256=study.hash,
+        learned=tuple(sorted(digest_images(list_learned(outcome), store) | start.learned)),
         recipe=recipe.name,
         recipe_sha256=recipe.hash,
         measured=measured,
         terms="; ".join(part for part in (f"images: {images}", f"start: {start.terms}") if not part.endswith(": ")),
+    )
+
+
+def list_learned(outcome: Outcome) -> frozenset[str]:
+    """Every image that trained one of the networks or chose its epoch."""
+    plans = [member.plan for member in outcome.members]
+    return frozenset(
+        view.image for plan in plans for part in ("train", "validation") for view in outcome.study.views_of(plan, part)
     )
 
 
