@@ -54,10 +54,10 @@ from fourview.store.phantom_store import draw_store, is_drawn
 from fourview.store.store import Store
 from fourview.studies.lesion.lesion_reader import choose_device
 from fourview.studies.lesion.lesion_weights import load_lesion_weights
-from fourview.studies.lesion.signs_cases import find_asked, find_learned
-from fourview.studies.lesion.signs_collect import collect_seen
-from fourview.studies.lesion.signs_read import LesionLens, LesionMethod
-from fourview.studies.lesion.signs_words import list_tokens
+from fourview.studies.lesion.signs.cases import find_asked, find_learned
+from fourview.studies.lesion.signs.collect import collect_seen
+from fourview.studies.lesion.signs.read import LesionLens, LesionMethod
+from fourview.studies.lesion.signs.words import list_tokens
 
 NAME = "explanations"
 STORED = Path(__file__).parent / "results" / f"{NAME}.json"

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from fourview.evaluate import Estimate, auc
-from fourview.studies.lesion.signs_collect import Seen
-from fourview.studies.lesion.signs_read import CONTROLS, DRAWN, LesionMethod
-from fourview.studies.lesion.signs_tests import UNIT, MarginTest, compare_inside, measure_margins, measure_where
-from fourview.studies.lesion.signs_words import Token, compare_margins
+from fourview.studies.lesion.signs.associations import UNIT, MarginTest, compare_inside, measure_margins, measure_where
+from fourview.studies.lesion.signs.collect import Seen
+from fourview.studies.lesion.signs.read import CONTROLS, DRAWN, LesionMethod
+from fourview.studies.lesion.signs.words import Token, compare_margins
 
 Verdict = Literal["holds", "fails", "not shown"]
 TWICE = 2.0  # times chance

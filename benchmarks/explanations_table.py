@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fourview.studies.lesion.signs_read import CHANCE
+from fourview.studies.lesion.signs.read import CHANCE
 
 
 def where_table(result: Mapping[str, Any]) -> str:

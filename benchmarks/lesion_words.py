@@ -29,9 +29,9 @@ from sklearn.preprocessing import OneHotEncoder
 from benchmarks.phantom_result import find_result, make_parser
 from fourview.evaluate import Estimate
 from fourview.exam import SetupError
-from fourview.studies.lesion.descriptors import WordsWorth
-from fourview.studies.lesion.descriptors_cbis import rate_tables
-from fourview.studies.lesion.descriptors_uci import FILE, rate_masses, read_masses
+from fourview.studies.lesion.descriptors.cbis import rate_tables
+from fourview.studies.lesion.descriptors.uci import FILE, rate_masses, read_masses
+from fourview.studies.lesion.descriptors.words import WordsWorth
 
 NAME = "lesion_words"
 STORED = Path(__file__).parent / "results" / f"{NAME}.json"

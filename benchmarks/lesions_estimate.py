@@ -18,7 +18,7 @@ from fourview.store.store import Store
 from fourview.studies.lesion.answers import FORMS, answer_crops
 from fourview.studies.lesion.cases import find_lesions
 from fourview.studies.lesion.crops import read_grey_range
-from fourview.studies.lesion.handcrafted_store import measure_views
+from fourview.studies.lesion.handcrafted.store import measure_views
 from fourview.studies.lesion.lesion_input import PATCH, ReadLesion
 from fourview.studies.lesion.lesion_stage import LesionStage, LoopNetwork
 from fourview.train.kept import Kept

@@ -20,8 +20,8 @@ from fourview.phantom import load_recipe
 from fourview.report.document_json import plain_value
 from fourview.store.store import Store
 from fourview.studies.lesion.cases import find_lesions
-from fourview.studies.lesion.signs_collect import Seen
-from fourview.studies.lesion.signs_read import CHANCE, DRAWN, LesionMethod
+from fourview.studies.lesion.signs.collect import Seen
+from fourview.studies.lesion.signs.read import CHANCE, DRAWN, LesionMethod
 from tests.studies.lesion_drawn_set import draw_set
 from tests.studies.small_lesion_weights import write_lesion_networks
 from tests.studies.test_lesion_signs import LESIONS, make_seen

@@ -16,15 +16,16 @@ from typer.testing import CliRunner, Result
 from fourview.cli import app
 from fourview.exam import SetupError
 from fourview.store.store import Store
-from fourview.studies.lesion import handcrafted_runs, handcrafted_store
 from fourview.studies.lesion.cases import find_lesions
 from fourview.studies.lesion.ceiling import read_planted, say_ceiling
-from fourview.studies.lesion.descriptors_store import find_inputs, list_words, predict_held_out
+from fourview.studies.lesion.descriptors.store import find_inputs, list_words, predict_held_out
 from fourview.studies.lesion.folds import OFFICIAL_TEST, LesionFolds, divide_lesions
-from fourview.studies.lesion.handcrafted import FAMILIES, TITLES, list_names
-from fourview.studies.lesion.handcrafted_gallery import pick_lesions
-from fourview.studies.lesion.handcrafted_results import choose_by_inner, make_baseline
-from fourview.studies.lesion.handcrafted_runs import (
+from fourview.studies.lesion.handcrafted import runs as handcrafted_runs
+from fourview.studies.lesion.handcrafted import store as handcrafted_store
+from fourview.studies.lesion.handcrafted.gallery import pick_lesions
+from fourview.studies.lesion.handcrafted.numbers import FAMILIES, TITLES, list_names
+from fourview.studies.lesion.handcrafted.results import choose_by_inner, make_baseline
+from fourview.studies.lesion.handcrafted.runs import (
     ALL,
     Reader,
     Said,
@@ -35,8 +36,8 @@ from fourview.studies.lesion.handcrafted_runs import (
     reduce_edges,
     score_steadily,
 )
-from fourview.studies.lesion.handcrafted_store import LesionNumbers, measure_views
-from fourview.studies.lesion.handcrafted_study import plan_methods
+from fourview.studies.lesion.handcrafted.store import LesionNumbers, measure_views
+from fourview.studies.lesion.handcrafted.study import plan_methods
 from fourview.studies.lesion.held_out import find_held_out, number_folds, walk_held_out
 from fourview.studies.transfer.cases import Cases
 from fourview.studies.transfer.nested import tune

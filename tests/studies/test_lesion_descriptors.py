@@ -16,7 +16,9 @@ from fourview.datasets.cbis_tables import read_abnormalities
 from fourview.evaluate import auc
 from fourview.evaluate.resample import cluster_bootstrap, percentile_intervals
 from fourview.exam import SetupError
-from fourview.studies.lesion.descriptors import (
+from fourview.studies.lesion.descriptors.cbis import DESCRIBED, KindWorth, rate_tables, say_words
+from fourview.studies.lesion.descriptors.uci import FILE, WordsWorth, rate_masses, read_masses
+from fourview.studies.lesion.descriptors.words import (
     ASSESSMENT,
     Encoder,
     Inputs,
@@ -26,8 +28,6 @@ from fourview.studies.lesion.descriptors import (
     predict_words,
     split_words,
 )
-from fourview.studies.lesion.descriptors_cbis import DESCRIBED, KindWorth, rate_tables, say_words
-from fourview.studies.lesion.descriptors_uci import FILE, WordsWorth, rate_masses, read_masses
 from fourview.studies.transfer.folds import draw_folds, walk_folds
 
 BOTH = ("shape", "margins")

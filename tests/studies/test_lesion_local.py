@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fourview.studies.lesion.handcrafted import FAMILIES, list_names, measure_lesion
-from fourview.studies.lesion.handcrafted_local import (
+from fourview.studies.lesion.handcrafted.local import (
     BINS,
     HOG_SIZE,
     RINGS,
@@ -16,7 +15,8 @@ from fourview.studies.lesion.handcrafted_local import (
     measure_wavelets,
     measure_waves,
 )
-from fourview.studies.lesion.handcrafted_regions import find_regions
+from fourview.studies.lesion.handcrafted.numbers import FAMILIES, list_names, measure_lesion
+from fourview.studies.lesion.handcrafted.regions import find_regions
 from tests.studies.lesion_shapes import DISC, ODD, SIDE, X, Y, bright, rough
 
 ALL = np.ones((SIDE, SIDE), bool)

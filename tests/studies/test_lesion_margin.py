@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fourview.studies.lesion.handcrafted_greys import describe_greys, measure_greys
-from fourview.studies.lesion.handcrafted_margin import CHANCE, measure_margin
-from fourview.studies.lesion.handcrafted_regions import find_regions
+from fourview.studies.lesion.handcrafted.greys import describe_greys, measure_greys
+from fourview.studies.lesion.handcrafted.margin import CHANCE, measure_margin
+from fourview.studies.lesion.handcrafted.regions import find_regions
 from tests.studies.lesion_shapes import DISC, ODD, RADIUS, SIDE, STAR, bright, rings, rough, spokes
 
 GRADIENTS, LINES = "spiculation, gradients", "spiculation, lines of 1.5 px"

@@ -12,14 +12,14 @@ from scipy import stats
 
 from fourview.exam import Box, ExamError, Frame
 from fourview.studies.lesion.crops import LesionCrop
-from fourview.studies.lesion.handcrafted import list_names, measure_lesion
-from fourview.studies.lesion.handcrafted_cooccurrence import DIRECTIONS, STEPS_PX, count_pairs, describe_matrix
-from fourview.studies.lesion.handcrafted_greys import describe_greys
-from fourview.studies.lesion.handcrafted_local import find_patterns
-from fourview.studies.lesion.handcrafted_margin import CHANCE, measure_margin
-from fourview.studies.lesion.handcrafted_regions import find_regions
-from fourview.studies.lesion.handcrafted_shape import measure_shape, trace_outline
-from fourview.studies.lesion.handcrafted_texture import describe_tones, sum_tones
+from fourview.studies.lesion.handcrafted.cooccurrence import DIRECTIONS, STEPS_PX, count_pairs, describe_matrix
+from fourview.studies.lesion.handcrafted.greys import describe_greys
+from fourview.studies.lesion.handcrafted.local import find_patterns
+from fourview.studies.lesion.handcrafted.margin import CHANCE, measure_margin
+from fourview.studies.lesion.handcrafted.numbers import list_names, measure_lesion
+from fourview.studies.lesion.handcrafted.regions import find_regions
+from fourview.studies.lesion.handcrafted.shape import measure_shape, trace_outline
+from fourview.studies.lesion.handcrafted.texture import describe_tones, sum_tones
 from tests.studies.lesion_shapes import ANGLE, DISC, ELLIPSE, RADIUS, SIDE, STAR, X, bright, rough
 
 WITHIN = np.random.default_rng(0).random((14, 17)) > 0.25

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fourview.exam import ExamError
-from fourview.studies.lesion.handcrafted_shape import measure_shape, trace_outline
+from fourview.studies.lesion.handcrafted.shape import measure_shape, trace_outline
 from tests.studies.lesion_shapes import DISC, ELLIPSE, ODD, SQUARE, STAR
 
 

@@ -13,15 +13,15 @@ from fourview.exam import Box, Frame
 from fourview.networks.lesion import LesionNetwork
 from fourview.studies.lesion.cases import LesionView
 from fourview.studies.lesion.crops import LesionCrop
-from fourview.studies.lesion.signs_adjust import adjust_bh, p_of_area
-from fourview.studies.lesion.signs_cases import AskedLesion
-from fourview.studies.lesion.signs_collect import Seen
-from fourview.studies.lesion.signs_probes import measure_probes
-from fourview.studies.lesion.signs_read import CHANCE, DISC, DRAWN, EDGES, LesionSeen, UnitsSeen
-from fourview.studies.lesion.signs_tests import measure_margins, measure_where
-from fourview.studies.lesion.signs_units import find_strongest, measure_units
-from fourview.studies.lesion.signs_words import compare_margins, frequent_tokens
-from fourview.studies.lesion.signs_zones import Shares, chance_shares, disc_map, edge_map, find_zones, measure_shares
+from fourview.studies.lesion.signs.adjust import adjust_bh, p_of_area
+from fourview.studies.lesion.signs.associations import measure_margins, measure_where
+from fourview.studies.lesion.signs.cases import AskedLesion
+from fourview.studies.lesion.signs.collect import Seen
+from fourview.studies.lesion.signs.probes import measure_probes
+from fourview.studies.lesion.signs.read import CHANCE, DISC, DRAWN, EDGES, LesionSeen, UnitsSeen
+from fourview.studies.lesion.signs.units import find_strongest, measure_units
+from fourview.studies.lesion.signs.words import compare_margins, frequent_tokens
+from fourview.studies.lesion.signs.zones import Shares, chance_shares, disc_map, edge_map, find_zones, measure_shares
 from tests.studies.lesion_shapes import DISC as DRAWN_DISC
 from tests.studies.lesion_shapes import RADIUS, SIDE, bright
 

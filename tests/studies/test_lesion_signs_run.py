@@ -20,9 +20,9 @@ from fourview.studies.lesion.cases import find_lesions
 from fourview.studies.lesion.crops import cut_from, cut_lesion, read_grey_range
 from fourview.studies.lesion.folds import digest_images, divide_lesions
 from fourview.studies.lesion.lesion_weights import load_lesion_weights
-from fourview.studies.lesion.signs_cases import find_asked
-from fourview.studies.lesion.signs_lesion_map import find_channels, place_crop
-from fourview.studies.lesion.signs_read import LesionLens
+from fourview.studies.lesion.signs.cases import find_asked
+from fourview.studies.lesion.signs.lesion_map import find_channels, place_crop
+from fourview.studies.lesion.signs.read import LesionLens
 from tests.studies.lesion_drawn_set import draw_set
 from tests.studies.planted_lesions import copy_images, plant_lesions, planted_recipe
 from tests.studies.small_lesion_weights import write_lesion_networks

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fourview.studies.lesion.handcrafted_cooccurrence import count_pairs, describe_matrix, describe_pairs
-from fourview.studies.lesion.handcrafted_regions import find_regions
-from fourview.studies.lesion.handcrafted_texture import (
+from fourview.studies.lesion.handcrafted.cooccurrence import count_pairs, describe_matrix, describe_pairs
+from fourview.studies.lesion.handcrafted.regions import find_regions
+from fourview.studies.lesion.handcrafted.texture import (
     LEVELS,
     count_dependence,
     count_runs,

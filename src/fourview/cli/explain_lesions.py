@@ -26,7 +26,7 @@ def find_lesion_weights(weights: str) -> Path | None:
 
 
 def choose_methods(methods: Sequence[str], gate: str) -> tuple[str, ...]:
-    """What `signs_read` calls them. Raises SetupError for a gate that the network does not have."""
+    """What `signs.read` calls them. Raises SetupError for a gate that the network does not have."""
     found = []
     for method in methods:
         if method not in get_args(MethodOption):
@@ -59,10 +59,10 @@ def explain_lesion_networks(
     from fourview.studies.lesion.lesion_reader import LesionReader, choose_device
     from fourview.studies.lesion.lesion_weights import load_lesion_weights
     from fourview.studies.lesion.read_sources import list_files
-    from fourview.studies.lesion.signs_cases import find_asked
-    from fourview.studies.lesion.signs_explain import explain_lesions
-    from fourview.studies.lesion.signs_inputs import LesionInput, hash_inputs, list_file_lesions, list_stored_lesions
-    from fourview.studies.lesion.signs_read import LesionLens
+    from fourview.studies.lesion.signs.cases import find_asked
+    from fourview.studies.lesion.signs.explain import explain_lesions
+    from fourview.studies.lesion.signs.inputs import LesionInput, hash_inputs, list_file_lesions, list_stored_lesions
+    from fourview.studies.lesion.signs.read import LesionLens
     from fourview.terminal import open_console, show_document
 
     loaded, where = load_lesion_weights(folder), choose_device(device)

@@ -39,8 +39,8 @@ def prototypes(
     """Input optimisation: what "malignant" and "benign" look like to a network."""
     from fourview.report.document_folder import check_report_folder, write_document
     from fourview.store.store import Store
-    from fourview.studies.lesion import signs_prototypes as sheet
     from fourview.studies.lesion.lesion_reader import choose_device
+    from fourview.studies.lesion.signs import prototypes as sheet
     from fourview.terminal import open_console, show_document
 
     check_report_folder(out)

@@ -46,9 +46,9 @@ def signs(
     from fourview.store.store import Store
     from fourview.studies.lesion.lesion_reader import choose_device
     from fourview.studies.lesion.lesion_weights import load_lesion_weights
-    from fourview.studies.lesion.signs import SignsOptions, find_signs
-    from fourview.studies.lesion.signs_cases import find_asked
-    from fourview.studies.lesion.signs_read import LesionLens
+    from fourview.studies.lesion.signs.cases import find_asked
+    from fourview.studies.lesion.signs.questions import SignsOptions, find_signs
+    from fourview.studies.lesion.signs.read import LesionLens
     from fourview.terminal import open_console, show_document
 
     folder = find_lesion_weights(weights)

@@ -16,7 +16,7 @@ from fourview.cli.progress import shown_work
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from fourview.studies.lesion.handcrafted_results import Results
+    from fourview.studies.lesion.handcrafted.results import Results
 
 
 @lesion_app.command()
@@ -63,12 +63,12 @@ def handcrafted(
     Exit status 1: some lesions could not be measured.
     """
     from fourview.report.document_folder import add_document
-    from fourview.studies.lesion.handcrafted_document import describe_baselines
-    from fourview.studies.lesion.handcrafted_gallery import show_lesions
-    from fourview.studies.lesion.handcrafted_results import gather, tabulate_baselines
-    from fourview.studies.lesion.handcrafted_runs import do_tasks, list_tasks
-    from fourview.studies.lesion.handcrafted_store import measure_views
-    from fourview.studies.lesion.handcrafted_study import (
+    from fourview.studies.lesion.handcrafted.document import describe_baselines
+    from fourview.studies.lesion.handcrafted.gallery import show_lesions
+    from fourview.studies.lesion.handcrafted.results import gather, tabulate_baselines
+    from fourview.studies.lesion.handcrafted.runs import do_tasks, list_tasks
+    from fourview.studies.lesion.handcrafted.store import measure_views
+    from fourview.studies.lesion.handcrafted.study import (
         FAILURES,
         FEATURES,
         LESIONS,

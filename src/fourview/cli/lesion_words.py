@@ -23,7 +23,7 @@ def words(
 ) -> None:
     """What radiologists' words say of lesions without their pixels: the bar for networks that see pixels alone."""
     from fourview.report.document_folder import check_report_folder, write_document
-    from fourview.studies.lesion.descriptors_document import describe_tables
+    from fourview.studies.lesion.descriptors.document import describe_tables
     from fourview.terminal import open_console, show_document
 
     check_report_folder(out)

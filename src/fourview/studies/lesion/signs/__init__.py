@@ -1,0 +1,1 @@
+"""What lesion networks look at, against what radiologists say."""
