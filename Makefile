@@ -28,10 +28,9 @@ demo: $(READY)
 	rm -rf demo
 	$(BIN)/fourview phantom --exams 2 --recipe enriched --seed 5 --scale 1 --jobs 2 --out demo/exams
 	$(BIN)/fourview phantom show 5 --index 1 --recipe enriched --out demo/planted
-	$(BIN)/fourview weights untrained --wiring view-wise --scale 0.25 --out demo/weights
-	$(BIN)/fourview screen demo/exams --weights demo/weights --out demo/readings
+	$(BIN)/fourview screen demo/exams --weights phantom --out demo/readings
 	@echo
-	@echo "This was a demonstration on synthetic exams with UNTRAINED weights: its numbers mean nothing."
+	@echo "Synthetic exams, read by networks that have learned from synthetic exams alone: nothing here holds for patients."
 	@echo "Open demo/readings/index.html in a browser; demo/planted/report.html shows what was planted in the second exam."
 
 # Two processes of one thread each: twice as fast as one process of two threads.

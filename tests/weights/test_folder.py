@@ -45,6 +45,12 @@ def test_the_same_seed_writes_the_same_weights(folder, tmp_path) -> None:
     assert again.weights_hash == load_card(folder).weights_hash != other.weights_hash
 
 
+def test_whoever_may_read_the_card_may_read_the_tensors(folder) -> None:
+    modes = {path.name: path.stat().st_mode for path in folder.iterdir()}
+    assert len(modes) > 1
+    assert set(modes.values()) == {modes["card.json"]}
+
+
 def test_a_damaged_file_is_refused(copy) -> None:
     content = bytearray((copy / "network.safetensors").read_bytes())
     content[-1] ^= 1

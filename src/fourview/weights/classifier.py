@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from fourview.exam import SetupError
 from fourview.weights.card import Metric, Section, Training, hash_content
@@ -147,7 +147,9 @@ def save_classifier(
         raise SetupError(f"{folder}: exists already; need a new folder")
     check_arrays(arrays, dimension=card.features.dimension, origin=card.name)
     with whole_folder(folder.absolute()) as building:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, building / ARRAYS_FILE)
+        (building / ARRAYS_FILE).write_bytes(
+            save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        )
         if network is not None:
             _copy_network(network, building)
         files = sorted(path for path in building.rglob("*") if path.is_file())

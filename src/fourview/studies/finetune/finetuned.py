@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from fourview.exam import SetupError
@@ -71,7 +71,7 @@ def save_finetuned(folder: Path, card: FinetunedCard, tensors: Mapping[str, Tens
     if (folder / ABOUT).is_file():
         return
     with whole_folder(folder) as building:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, building / TENSORS)
+        (building / TENSORS).write_bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}))
         card = card.model_copy(update={"sha256": sha256_file(building / TENSORS)})
         (building / ABOUT).write_text(card.model_dump_json(indent=1) + "\n")
 

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from fourview.datasets.record import LesionKind
@@ -141,7 +141,7 @@ def save_lesion_weights(folder: Path, card: LesionCard, tensors: Sequence[Mappin
         with whole_folder(folder) as building:
             members = []
             for member, own in zip(card.members, tensors, strict=True):
-                save_file({name: tensor.contiguous() for name, tensor in own.items()}, building / member.file)
+                (building / member.file).write_bytes(save({name: tensor.contiguous() for name, tensor in own.items()}))
                 members.append(member.model_copy(update={"sha256": sha256_file(building / member.file)}))
             card = card.model_copy(update={"members": tuple(members)})
             (building / ABOUT).write_text(card.model_dump_json(indent=1) + "\n")
