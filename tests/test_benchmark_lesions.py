@@ -14,7 +14,7 @@ from benchmarks import lesions, lesions_mini_mias, lesions_table, lesions_work
 from benchmarks.lesions_protocol import POPULATION_HASH, REAL, RECIPES, Arm, Protocol, freeze
 from benchmarks.lesions_work import list_pieces, run_of, store_of
 
-from fourview.evaluate import auc
+from fourview.evaluate import auc, rank_in_folds
 from fourview.exam import SetupError
 from fourview.phantom import plan_exam
 from fourview.studies.lesion.ensemble import LESION_COLUMNS
@@ -90,7 +90,8 @@ def test_every_architecture_and_baseline_is_a_row_and_once_is_enough(
     for row in result["rows"]:
         own = table.filter(pl.all_horizontal(pl.col(f"{row['name']}: {view}").is_not_null() for view in ("CC", "MLO")))
         p = (own[f"{row['name']}: CC"] + own[f"{row['name']}: MLO"]).to_numpy()
-        area = auc(own["malignant"].to_numpy(), p, cluster=own["patient"].to_list())
+        ranked = rank_in_folds(p, own["fold"].to_numpy())
+        area = auc(own["malignant"].to_numpy(), ranked, cluster=own["patient"].to_list())
         assert row["auc"]["CC and MLO"]["value"] == pytest.approx(area.value)
         assert row["auc"]["CC and MLO"]["clusters"] == own["patient"].n_unique()
         assert len(row["added"]) == 2
