@@ -39,7 +39,7 @@ def test_a_run_has_intervals_and_both_p_values() -> None:
 
 @pytest.mark.skipif(
     not transfer_intervals.STORED.is_file(),
-    reason="no stored result yet: python -m benchmarks.transfer_intervals --out benchmarks/results/transfer_intervals.json",
+    reason="no stored result yet: python -m benchmarks.transfer_intervals --out ...",
 )
 def test_the_docs_tell_the_stored_result() -> None:
     stored = json.loads(transfer_intervals.STORED.read_text())
