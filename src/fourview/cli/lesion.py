@@ -73,8 +73,9 @@ def train(
         raise SetupError(f"{out}: found a folder that is not empty; need a new one, or --resume")
     try:
         with shown_work() as on_step:
-            from fourview.studies.lesion.lesion_data import name_data, open_lesion_data
+            from fourview.studies.lesion.lesion_data import open_lesion_data
             from fourview.studies.lesion.study import open_study
+            from fourview.train.data import name_data
 
             store = open_lesion_data(data, chosen, cache=cache or cache_home(), jobs=jobs, on_step=on_step)
         study = open_study(store, chosen, init, about=name_data(store))

@@ -79,9 +79,10 @@ def handcrafted(
         tabulate_failures,
         tabulate_features,
     )
-    from fourview.studies.lesion.lesion_data import name_data, open_lesion_data
+    from fourview.studies.lesion.lesion_data import open_lesion_data
     from fourview.studies.lesion.recipe import load_recipe
     from fourview.terminal import open_console, show_document
+    from fourview.train.data import name_data
     from fourview.whole_files import writing_to
 
     chosen = load_recipe(recipe).with_values(set_values or [])

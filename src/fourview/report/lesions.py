@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def load_lesions(path: Path) -> tuple[Lesion, ...]:
                     _need(cells, "exam"),
                     _need(cells, "finding"),
                     yes == 1,
-                    _read_region(cells, path.parent),
+                    read_region(cells, path.parent),
                     View(view) if view else None,
                     None if view and not cells.get("file") else _need(cells, "file"),
                     row[LINE],
@@ -156,7 +157,8 @@ def _load_mask(path: Path, shape: tuple[int, int], where: str) -> NDArray[np.boo
     return inside
 
 
-def _read_region(cells: dict[str, str], folder: Path) -> Box | Circle | Path:
+def read_region(cells: Mapping[str, str], folder: Path) -> Box | Circle | Path:
+    """The box, circle or path of a mask that a row gives; paths begin at `folder`. Raises ValueError."""
     given = [names for names in (("mask",), BOX, CIRCLE) if any(cells.get(name) for name in names)]
     if len(given) != 1:
         found = " and ".join(" ".join(names) for names in given) or "none"

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import polars as pl
 
@@ -85,7 +86,9 @@ def open_data(
     patient in two parts or nothing in a part that is needed, and where a part lacks labels that the stage learns.
     """
     if data.startswith(PHANTOM):
-        store = _draw_phantoms(data.removeprefix(PHANTOM), recipe=recipe, cache=cache, jobs=jobs, on_step=on_step)
+        store = draw_population(
+            data, recipe.phantoms, recipe=recipe.name, cache=cache, jobs=jobs, on_step=on_step or (lambda *_: None)
+        )
         split = split or _split_phantoms(store, recipe)
     else:
         store = Store.open(Path(data))
@@ -97,20 +100,33 @@ def open_data(
     rows = table.select(_HASHED).sort("image").to_dicts()
     digest = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
     phantoms_only = set(table["dataset"]) == {"phantom"}
-    return TrainingData(store, table, _name(store), split, digest, phantoms_only)
+    return TrainingData(store, table, name_data(store), split, digest, phantoms_only)
 
 
-def _draw_phantoms(name: str, *, recipe: Recipe, cache: Path, jobs: int, on_step: OnStep | None) -> Store:
-    """The population as a store. Raises SetupError, KeyboardInterrupt."""
-    asked = recipe.phantoms
+class Drawn(Protocol):
+    """What a recipe says of its population: exams, seed and scale of `fourview phantom`."""
+
+    @property
+    def exams(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def scale(self) -> float: ...
+
+
+def draw_population(data: str, asked: Drawn | None, *, recipe: str, cache: Path, jobs: int, on_step: OnStep) -> Store:
+    """The store of "phantom:RECIPE", drawn into a folder of `cache` named for all that decides it, once.
+
+    asked  None: the training recipe, which is called `recipe`, says nothing of phantoms;  on_step  may raise
+    Raises SetupError.
+    """
     if asked is None:
-        raise SetupError(f"{PHANTOM}{name}: recipe {recipe.name} has no section phantoms; need it, or a store")
-    population = load_recipe(name)
+        raise SetupError(f"{data}: recipe {recipe} has no section phantoms; need it, or a store")
+    population = load_recipe(data.removeprefix(PHANTOM))
     about = f"{population.name}-{population.difficulty}-{population.hash[:12]}"
     out = cache / f"{about}-seed{asked.seed}-scale{asked.scale:g}-exams{asked.exams}"
     if not is_drawn(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        report = on_step or (lambda _what, _done, _total: None)
         draw_store(
             population,
             out,
@@ -119,8 +135,8 @@ def _draw_phantoms(name: str, *, recipe: Recipe, cache: Path, jobs: int, on_step
             scale=asked.scale,
             jobs=jobs,
             resume=True,
-            on_drawn=lambda done, total: report("drawing exams", done, total),
-            on_prepared=lambda step: report("preparing images", step.done, step.total),
+            on_drawn=lambda done, total: on_step("drawing exams", done, total),
+            on_prepared=lambda step: on_step("preparing images", step.done, step.total),
         )
     return Store.open(out)
 
@@ -227,7 +243,7 @@ def _splits_of(store: Store) -> str:
     return f"need one of {', '.join(there)}" if there else "make one with `fourview data split`"
 
 
-def _name(store: Store) -> str:
+def name_data(store: Store) -> str:
     """What the data are called: the set, of a drawn population what was drawn."""
     if not (store.path / ABOUT_FILE).is_file():
         return str(store.about["dataset"])

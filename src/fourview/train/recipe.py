@@ -198,6 +198,7 @@ def assign_values(
 ) -> tuple[str, ...]:
     """Write "loop.epochs=3", its value in TOML (a bare word is a text), into a recipe's values; the keys.
 
+    Of a list of sections one is named by its number from 1: "phases.2.epochs=3".
     open_sections  those that take new keys. Raises SetupError for an unknown key.
     """
     keys = []
@@ -208,9 +209,12 @@ def assign_values(
         *sections, last = key.strip().split(".")
         place = values
         for number, section in enumerate(sections):
-            if not isinstance(place.get(section), dict):
+            inner = _step_into(place, section)
+            if inner is None:
                 raise SetupError(f"--set: found {'.'.join(sections[: number + 1])!r}, which is no section here")
-            place = place[section]
+            place = inner
+        if last.isdecimal() and last in place:
+            raise SetupError(f"--set: found the key {key!r}, a section; need one of its keys: {', '.join(place[last])}")
         if last not in place and ".".join(sections) not in open_sections:
             raise SetupError(f"--set: found the key {key!r}, need one of {', '.join(place)}")
         place[last] = _value(value.strip())
@@ -218,11 +222,21 @@ def assign_values(
     return tuple(keys)
 
 
+def _step_into(place: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """The section so called, or a list of sections by their numbers."""
+    inner = place.get(name)
+    if isinstance(inner, list) and inner and isinstance(inner[0], dict):
+        return {str(number): one for number, one in enumerate(inner, start=1)}
+    return inner if isinstance(inner, dict) else None
+
+
 def flatten_values(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """("loop.epochs", its value) of every field; the section "reasons" is one."""
     for name, value in values.items():
         if isinstance(value, Mapping) and name != "reasons":
             yield from flatten_values(value, f"{above}{name}.")
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            yield from flatten_values({str(n): one for n, one in enumerate(value, start=1)}, f"{above}{name}.")
         else:
             yield f"{above}{name}", value
 

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from fourview.exam import SetupError
 from fourview.settings import Section
 from fourview.studies.finetune.recipe_parts import Augmentation, Cycle, FromView, Phase, Running, Scratch
-from fourview.train.recipe import check_values, read_toml
+from fourview.train.recipe import assign_values, check_values, flatten_values, read_toml
 
 BUILT_IN = ("paper", "small", "phantom")
 BIRADS_CLASSES: dict[str, tuple[str, ...]] = {
@@ -85,7 +84,7 @@ class FinetuneRecipe(Section):
 
     def flat(self) -> dict[str, object]:
         """ "cycle.last_share" -> its value, of every field; of phases "phases.1.lr"."""
-        return dict(_flatten(self.model_dump(mode="json")))
+        return dict(flatten_values(self.model_dump(mode="json")))
 
     def with_values(self, assignments: Sequence[str]) -> FinetuneRecipe:
         """Another recipe: each assignment is "seed=3" or "phases.2.epochs=5", its value in TOML (a bare word: a text).
@@ -93,18 +92,7 @@ class FinetuneRecipe(Section):
         Raises SetupError for an unknown key or a value that does not fit.
         """
         values = self.model_dump(mode="json")
-        for text in assignments:
-            key, sign, value = text.partition("=")
-            if not sign or not key:
-                raise SetupError(f"--set: found {text!r}, need KEY=VALUE, for example phases.1.epochs=3")
-            *above, last = key.strip().split(".")
-            place: Any = values
-            for name in above:
-                place = _step_into(place, name, key)
-            if not isinstance(place, dict) or last not in place:
-                there = ", ".join(place) if isinstance(place, dict) else "a number"
-                raise SetupError(f"--set: found the key {key!r}, need one of {there}")
-            place[last] = _read_value(value.strip())
+        assign_values(values, assignments)
         return check_values(values, FinetuneRecipe, where=f"recipe {self.name} with --set")
 
 
@@ -127,29 +115,3 @@ def load_recipe(name_or_path: str) -> FinetuneRecipe:
 def parse_recipe(text: str, *, where: str = "recipe") -> FinetuneRecipe:
     """The recipe that a TOML text says; `where` begins its complaints. Raises SetupError."""
     return check_values(read_toml(text, where=where), FinetuneRecipe, where=where)
-
-
-def _step_into(place: Any, name: str, key: str) -> Any:
-    """One section down; phases are counted from 1."""
-    if isinstance(place, dict) and name in place:
-        return place[name]
-    if isinstance(place, list) and name.isdecimal() and 1 <= int(name) <= len(place):
-        return place[int(name) - 1]
-    raise SetupError(f"--set: found {name!r} in {key!r}, which is no section here")
-
-
-def _read_value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{above}{name}.")
-        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-            yield from _flatten({str(place): one for place, one in enumerate(value, start=1)}, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,8 @@ from pathlib import Path
 from fourview.datasets.record import Circle, MaskFile, Region
 from fourview.evaluate.columns import LINE, CsvTable
 from fourview.exam import Box, SetupError, View
+from fourview.report.lesions import read_region
 
-BOX = ("top", "bottom", "left", "right")
-CIRCLE = ("row", "col", "radius")
 _LESION = ("lesion", "finding")  # what its column may be called
 
 
@@ -111,30 +109,7 @@ def _check_together(path: Path, rows: list[BoxRow]) -> None:
 
 
 def _read_region(cells: Mapping[str, str], folder: Path) -> Region:
-    given = [names for names in (("mask",), BOX, CIRCLE) if any(cells.get(name) for name in names)]
-    if len(given) != 1:
-        found = " and ".join(" ".join(names) for names in given) or "none"
-        raise ValueError(f"found {found}; need one of: mask; {' '.join(BOX)}; {' '.join(CIRCLE)}")
-    if empty := [name for name in given[0] if not cells.get(name)]:
-        raise ValueError(f"{', '.join(empty)} is empty; need all of {' '.join(given[0])}")
-    if given[0] == ("mask",):
-        return MaskFile(folder / cells["mask"])
-    numbers = {name: _read_number(name, cells[name]) for name in given[0]}
-    if given[0] == CIRCLE:
-        return Circle(**numbers)
-    if fractions := [name for name in BOX if numbers[name] != int(numbers[name])]:
-        raise ValueError(f"{fractions[0]} is {cells[fractions[0]]}; need whole pixels")
-    box = Box(*(int(numbers[name]) for name in BOX))
-    if box.height < 1 or box.width < 1:
-        raise ValueError(f"found a box of {box.height} rows and {box.width} columns; need 1 or more of each")
-    return box
-
-
-def _read_number(name: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"{name} is {text!r}; need a number of pixels, 0 or more")
-    return number
+    found = read_region(cells, folder)
+    if isinstance(found, Path):
+        return MaskFile(found)
+    return found if isinstance(found, Box) else Circle(found.row, found.col, found.radius)
