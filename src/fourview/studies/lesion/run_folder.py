@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Literal
 
 import polars as pl
-from pydantic import ValidationError
 
 import fourview
 from fourview.exam import ExamError, SetupError
@@ -27,10 +26,12 @@ from fourview.studies.lesion.crops import GreyRange, read_grey_range
 from fourview.studies.lesion.recipe import LesionRecipe
 from fourview.studies.lesion.study import ANSWER_COLUMNS, LesionStudy, MemberPlan
 from fourview.train.run_folder import RunFolder
-from fourview.whole_files import remove_parts, write_whole
+from fourview.train.study_folder import open_network_folder, open_study_folder, read_study_card
+from fourview.whole_files import write_whole
 
 RUN, RECIPE, GREYS, MEMBERS, ANSWERS_FILE = "lesion-run.json", "recipe.json", "greys.json", "members", "answers.csv"
 WEIGHTS, LESIONS, VIEWS = "weights", "lesions.csv", "views.csv"
+COMMAND = "fourview lesion train"
 
 
 class RunCard(Section):
@@ -59,45 +60,18 @@ def open_folder(out: Path, study: LesionStudy, folds: tuple[int, ...], *, resume
         start=study.start.name,
         start_hash=study.start.hash,
     )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        remove_parts(out)
-        if any(out.iterdir()):
-            if not resume:
-                raise SetupError(f"{out}: found a folder that is not empty; need a new one, or --resume")
-            _compare(out, card)
-        else:
-            write_whole(out / RUN, card.model_dump_json(indent=1) + "\n")
-            write_whole(out / RECIPE, json.dumps(recipe.model_dump(mode="json"), indent=1) + "\n")
-    except OSError as error:
-        raise SetupError(f"{out}: cannot be written ({error.strerror or error}); need room and permission") from error
+    text = json.dumps(recipe.model_dump(mode="json"), indent=1) + "\n"
+    open_study_folder(out, card, name=RUN, others={RECIPE: text}, command=COMMAND, resume=resume)
 
 
 def read_run_card(out: Path) -> RunCard:
     """What a folder is a run of. Raises SetupError if it is none."""
-    try:
-        return RunCard.model_validate_json((out / RUN).read_bytes())
-    except (OSError, ValidationError):
-        raise SetupError(
-            f"{out}: found no readable {RUN}; need the folder of a run of `fourview lesion train`"
-        ) from None
-
-
-def _compare(out: Path, card: RunCard) -> None:
-    now, before = card.model_dump(exclude={"fourview"}), read_run_card(out).model_dump(exclude={"fourview"})
-    if different := [f"{name} {before[name]}, now {now[name]}" for name in now if before[name] != now[name]]:
-        raise SetupError(f"{out}: found another run ({'; '.join(different)}); need the same to resume, or a new folder")
+    return read_study_card(out, RunCard, name=RUN, command=COMMAND)
 
 
 def open_member(out: Path, plan: MemberPlan) -> RunFolder:
     """Where the loop keeps what it needs to go on with one network. Raises SetupError."""
-    path = out / MEMBERS / plan.name
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        remove_parts(path)
-    except OSError as error:
-        raise SetupError(f"{path}: cannot be written ({error.strerror or error}); need room and permission") from error
-    return RunFolder(path)
+    return open_network_folder(out / MEMBERS / plan.name)
 
 
 def keep_answers(run: RunFolder, table: pl.DataFrame) -> None:
