@@ -32,13 +32,14 @@ import cv2
 import polars as pl
 import torch
 
+from benchmarks.frozen import digest
 from benchmarks.lesions_estimate import estimate_hours
-from benchmarks.lesions_protocol import PILOT, REAL, Protocol, digest, freeze
+from benchmarks.lesions_protocol import PILOT, REAL, Protocol, freeze
 from benchmarks.lesions_table import added_table, area_table, describe, difference_table, join
 from benchmarks.lesions_work import HANDCRAFTED, list_pieces, run_of
 from benchmarks.mechanism_table import hours_table
-from benchmarks.mechanism_work import count_hours, work_off
 from benchmarks.phantom_result import find_result, make_parser
+from benchmarks.work import count_hours, work_off
 from fourview.cli.app import INTERRUPTED
 from fourview.exam import SetupError
 from fourview.studies.lesion.comparison import KEYS, Candidate, Comparison, compare_runs, load_candidates

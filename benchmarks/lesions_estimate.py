@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.lesions_protocol import Arm, Protocol
 from benchmarks.lesions_work import HANDCRAFTED, draw, store_of
-from benchmarks.mechanism_work import Watch
+from benchmarks.work import Watch
 from fourview.phantom import plan_exam
 from fourview.store.store import Store
 from fourview.studies.lesion.answers import FORMS, answer_crops

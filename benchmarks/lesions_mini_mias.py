@@ -33,8 +33,8 @@ import polars as pl
 from benchmarks.lesions_protocol import RECIPES
 from benchmarks.lesions_table import join, plain, signed, write
 from benchmarks.lesions_work import HANDCRAFTED, run_handcrafted, train
-from benchmarks.mechanism_work import Piece, Watch, count_hours, work_off
 from benchmarks.phantom_result import find_result, make_parser
+from benchmarks.work import Piece, Watch, count_hours, work_off
 from fourview.datasets import DATASETS
 from fourview.evaluate import Estimate, auc, auc_difference, operate, rank_in_folds
 from fourview.exam import SetupError

@@ -1,28 +1,25 @@
 """The protocol of the lesion networks' benchmark, fixed before any is trained: population, networks, folds, epochs.
 
-`freeze` keeps it in the cache; work that was begun under one protocol is never gone on with under another.
+`freeze` keeps it in the cache (frozen.py).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.frozen import keep_protocol
 from benchmarks.phantom_views import digest_sources
 from fourview.exam import SetupError
 from fourview.phantom import Recipe as Population
 from fourview.phantom import load_recipe as load_population
 from fourview.phantom.recipe import GENERATOR
 from fourview.studies.lesion.recipe import LesionRecipe, load_recipe
-from fourview.whole_files import write_whole
 
 RECIPES = Path(__file__).with_name("lesion_recipes")
 POPULATION_HASH = "1cf71ce2b91d4963101db99e8f6b02c80515817fee6e3bd44e157e2d499a47d7"
-PROTOCOL_FILE = "protocol.json"
 
 
 @dataclass(frozen=True)
@@ -96,11 +93,6 @@ REAL = Protocol("real", 2000, 9100, 0.25, ARMS)
 PILOT = Protocol("pilot", 800, 9190, 0.25, tuple(replace(arm, folds=(1,)) for arm in ARMS[:2]), classifiers="lr")
 
 
-def digest(described: Mapping[str, Any]) -> str:
-    """SHA-256 of a protocol: 64 hex digits."""
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-
-
 def freeze(protocol: Protocol, folder: Path) -> dict[str, Any]:
     """The protocol as it was when work in this cache began, which is now if there is none.
 
@@ -109,12 +101,5 @@ def freeze(protocol: Protocol, folder: Path) -> dict[str, Any]:
     described = protocol.describe()
     if described["population"] != POPULATION_HASH:
         raise SetupError(f"population.toml: found the hash {described['population']}, need {POPULATION_HASH}")
-    path = folder / PROTOCOL_FILE
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(described, indent=1) + "\n")
-        return described
-    frozen = json.loads(path.read_text())
-    if changed := sorted(key for key in {**frozen, **described} if frozen.get(key) != described.get(key)):
-        raise SetupError(f"{folder}: found work of another protocol ({', '.join(changed)} differ); need a new --cache")
+    keep_protocol(described, folder)
     return described

@@ -8,18 +8,18 @@ from pathlib import Path
 import typer
 
 from benchmarks.lesions_protocol import RECIPES, Arm, Protocol
-from benchmarks.mechanism_work import Piece, Watch
+from benchmarks.work import Piece, Watch
 from fourview.cli.app import INTERRUPTED
 from fourview.cli.lesion_handcrafted import handcrafted
 from fourview.exam import SetupError
 from fourview.store.phantom_store import draw_store, is_drawn
 from fourview.store.store import Store
-from fourview.studies.lesion.lesion_data import name_data
 from fourview.studies.lesion.recipe import LesionRecipe
 from fourview.studies.lesion.run import run_study
 from fourview.studies.lesion.run_folder import measure_greys, open_folder
 from fourview.studies.lesion.study import open_study
 from fourview.studies.lesion.write_run import write_run
+from fourview.train.data import name_data
 from fourview.train.devices import launched, open_fabric
 
 DRAW, HANDCRAFTED = "draw", "handcrafted"

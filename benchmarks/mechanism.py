@@ -33,14 +33,15 @@ from typing import Any
 import cv2
 import torch
 
+from benchmarks.frozen import digest
 from benchmarks.mechanism_estimate import estimate_hours
 from benchmarks.mechanism_explore import explore
 from benchmarks.mechanism_judge import judge
 from benchmarks.mechanism_pieces import EXPLORED_AT, Place, list_pieces
-from benchmarks.mechanism_protocol import PILOT, REAL, Protocol, digest, digest_training, freeze
+from benchmarks.mechanism_protocol import PILOT, REAL, Protocol, digest_training, freeze
 from benchmarks.mechanism_table import arm_table, contrast_table, explored_table, hours_table
-from benchmarks.mechanism_work import Piece, count_hours, count_stamps, is_done, work_off
 from benchmarks.phantom_result import find_result, make_parser
+from benchmarks.work import Piece, count_hours, count_stamps, is_done, work_off
 from fourview.exam import SetupError
 
 NAME = "mechanism"

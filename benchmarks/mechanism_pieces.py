@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.mechanism_protocol import ARMS, EXPLORED, Arm, Draw, Protocol
 from benchmarks.mechanism_reading import Reader, read_block
-from benchmarks.mechanism_work import Piece, Watch
+from benchmarks.work import Piece, Watch
 from fourview.engine import choose_engine
 from fourview.exam import SetupError
 from fourview.phantom.folder import read_about

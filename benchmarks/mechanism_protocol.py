@@ -1,6 +1,6 @@
 """The protocol of the mechanism check, fixed before anything is looked at: populations, arms, contrasts, seeds, n.
 
-`freeze` keeps it in the cache; work that was begun under one protocol is never gone on with under another.
+`freeze` keeps it in the cache (frozen.py).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import fourview
+from benchmarks.frozen import keep_protocol
 from benchmarks.phantom_views import digest_sources
 from fourview.exam import SetupError
 from fourview.phantom import Recipe as Population
@@ -22,11 +23,9 @@ from fourview.phantom import load_recipe as load_population
 from fourview.phantom import plan_exam
 from fourview.phantom.recipe import GENERATOR
 from fourview.train.recipe import Recipe, Stage, load_recipe
-from fourview.whole_files import write_whole
 
 RECIPES = Path(__file__).with_name("mechanism_recipes")
 POPULATION = "training"
-PROTOCOL_FILE = "protocol.json"
 
 
 @dataclass(frozen=True)
@@ -211,11 +210,6 @@ def digest_training() -> str:
     return found.hexdigest()[:12]
 
 
-def digest(described: Mapping[str, Any]) -> str:
-    """SHA-256 of a protocol: 64 hex digits."""
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-
-
 def freeze(protocol: Protocol, folder: Path) -> dict[str, Any]:
     """The protocol as it was when work in this cache began, which is now if there is none.
 
@@ -227,12 +221,5 @@ def freeze(protocol: Protocol, folder: Path) -> dict[str, Any]:
         raise SetupError(
             f"protocol {protocol.name}: found {few} positive test breasts, need {protocol.least_positives}"
         )
-    path = folder / PROTOCOL_FILE
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(described, indent=1) + "\n")
-        return described
-    frozen = json.loads(path.read_text())
-    if changed := sorted(key for key in {**frozen, **described} if frozen.get(key) != described.get(key)):
-        raise SetupError(f"{folder}: found work of another protocol ({', '.join(changed)} differ); need a new --cache")
+    keep_protocol(described, folder)
     return described

@@ -13,13 +13,13 @@ import filelock
 import numpy as np
 import polars as pl
 import pytest
-from benchmarks import mechanism, mechanism_judge, mechanism_protocol, mechanism_work
+from benchmarks import mechanism, mechanism_judge, mechanism_protocol, work
 from benchmarks.mechanism_judge import compare_arms, find_value, measure_arm, read_scores
 from benchmarks.mechanism_pieces import Place, list_pieces, name_run
 from benchmarks.mechanism_protocol import ARMS, CONTRASTS, PILOT, REAL, Draw, Protocol, count_positives, freeze, halve
 from benchmarks.mechanism_reading import Reader, read_block
 from benchmarks.mechanism_table import arm_table, contrast_table, explored_table, hours_table
-from benchmarks.mechanism_work import Piece, Watch, count_hours, count_stamps, is_done, work_off
+from benchmarks.work import Piece, Watch, count_hours, count_stamps, is_done, work_off
 
 from fourview.exam import FINDINGS, SetupError, Side
 from fourview.phantom import plan_exam
@@ -186,7 +186,7 @@ def test_a_piece_that_another_process_is_at_waits_while_others_are_done(tmp_path
     (tmp_path / "locks").mkdir()
     other = filelock.FileLock(tmp_path / "locks" / "m--a", is_singleton=False)
     other.acquire()
-    monkeypatch.setattr(mechanism_work.time, "sleep", lambda _seconds: other.release())
+    monkeypatch.setattr(work.time, "sleep", lambda _seconds: other.release())
     assert work_off(pieces, tmp_path)
     assert done == ["b", "a"]
 
