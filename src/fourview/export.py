@@ -225,7 +225,9 @@ def _quiet(logger: str) -> Iterator[None]:
 def _need(*packages: str) -> None:
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
-        raise SetupError(f"export: {', '.join(missing)} not installed; need `pip install 'fourview[export]'`")
+        raise SetupError(
+            f"export: {', '.join(missing)} not installed; need `pip install '.[export]'` in fourview's checkout"
+        )
 
 
 def _describe(card: Card, to: Format, networks: Sequence[_Network], parities: Sequence[Parity]) -> dict[str, Any]:

@@ -101,7 +101,9 @@ def _dask(address: str) -> Iterator[int]:
     try:
         distributed: Any = importlib.import_module("distributed")
     except ImportError:
-        raise SetupError('--cluster needs the package distributed: pip install "fourview[cluster]"') from None
+        raise SetupError(
+            '--cluster needs the package distributed: pip install ".[cluster]" in fourview\'s checkout'
+        ) from None
     client, problem = None, ""
     try:
         client = distributed.Client(address, timeout=_CONNECT_S)

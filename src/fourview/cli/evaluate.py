@@ -70,9 +70,7 @@ def evaluate(
         typer.Option(metavar="LESIONS.csv", help="Outlines: lesion sensitivity, FROC and JAFROC of the heatmaps."),
     ] = None,
     lesion_margin: Annotated[float, typer.Option(metavar="PX", help="Added around every lesion, source pixels.")] = 0.0,
-    umap: Annotated[
-        bool, typer.Option("--umap", help="Draw the map of images with UMAP (extra fourview[umap]).")
-    ] = False,
+    umap: Annotated[bool, typer.Option("--umap", help="Draw the map of images with UMAP (extra umap).")] = False,
     inner: Annotated[
         bool, typer.Option("--inner", help="Drop units that only one table has, and count them, instead of refusing.")
     ] = False,

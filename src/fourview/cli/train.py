@@ -145,4 +145,6 @@ def check_installed() -> None:
 
     missing = [name for name in ("lightning_fabric", "tensorboard") if find_spec(name) is None]
     if missing:
-        raise SetupError(f'training needs the package {" and ".join(missing)}: pip install "fourview[train]"')
+        raise SetupError(
+            f'training needs the package {" and ".join(missing)}: pip install ".[train]" in fourview\'s checkout'
+        )

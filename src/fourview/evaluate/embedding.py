@@ -54,7 +54,9 @@ def umap(features: NDArray[np.float32]) -> Embedding:
     try:
         library = importlib.import_module("umap")
     except ImportError as error:
-        raise SetupError("UMAP: umap-learn is not installed; need `pip install fourview[umap]`, or PCA") from error
+        raise SetupError(
+            'UMAP: umap-learn is not installed; need `pip install ".[umap]"` in fourview\'s checkout, or PCA'
+        ) from error
     neighbours = min(15, len(standard) - 1)
     places = library.UMAP(n_neighbors=neighbours, random_state=SEED, n_jobs=1).fit_transform(standard)
     method = f"UMAP of standardised features, {neighbours} neighbours, seed {SEED}"
