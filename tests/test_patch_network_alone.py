@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -30,14 +31,20 @@ SIDE, STRIDE = 32, 16
 
 
 def write_patch(
-    folder: Path, *, seed: int = 0, film: bool = False, score: int | None = None, phantoms: bool = False
+    folder: Path,
+    *,
+    seed: int = 0,
+    film: bool = False,
+    score: int | None = None,
+    phantoms: bool = False,
+    resample: Literal["never", "always"] = "always",
 ) -> Path:
     """A tiny patch network with drawn values whose answers differ from patch to patch."""
     network = PatchNetwork(blocks=(1, 1), growth=4, stem=4, side_px=SIDE, stride_px=STRIDE, score_patches=score)
     card = Card(
         name=folder.name,
         patch=network,
-        input=Input(spacing_mm=SPACING_MM, spacing_range_mm=(0.05, 2.0), resample="always", film=film),
+        input=Input(spacing_mm=SPACING_MM, spacing_range_mm=(0.05, 2.0), resample=resample, film=film),
         geometry=Geometry(crop_iterations=12, crop_buffer_px=6, window_cc_px=(300, 200), window_mlo_px=(300, 200)),
         training=Training(trained=phantoms, data="none", phantoms_only=phantoms),
         licence="Apache-2.0",

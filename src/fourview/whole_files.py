@@ -60,15 +60,12 @@ def remove_parts(folder: Path, *, of: str | None = None) -> None:
 
 
 @contextmanager
-def writing_to(out: Path) -> Iterator[None]:
-    """An OSError of the block as a wrong set-up: no room, no permission. For runs that `--resume` goes on with."""
+def writing_to(out: Path, *, then: str = "run the same command with --resume") -> Iterator[None]:
+    """An OSError of the block as a wrong set-up: no room, no permission. then: what to do once that is mended"""
     try:
         yield
     except OSError as error:
-        raise SetupError(
-            f"cannot write {out}: {error.strerror or error}; make room or fix it, then run the same command with "
-            "--resume"
-        ) from error
+        raise SetupError(f"cannot write {out}: {error.strerror or error}; make room or fix it, then {then}") from error
 
 
 def _name_part(path: Path) -> Path:

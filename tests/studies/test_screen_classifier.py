@@ -20,8 +20,10 @@ from typer.testing import CliRunner, Result
 
 from fourview.calibration import sigmoid
 from fourview.cli import app
+from fourview.datasets import mini_mias
 from fourview.datasets.inbreast import find_inbreast, load_inbreast
 from fourview.exam import Exam, SetupError, Side
+from fourview.store.prepare import prepare
 from fourview.store.store import Store
 from fourview.studies.transfer.cases import make_cases
 from fourview.studies.transfer.classifier_out import Learned, write_chosen, write_classifier
@@ -35,8 +37,10 @@ from fourview.studies.transfer.steps import Method
 from fourview.weights.card import Metric
 from fourview.weights.classifier import ClassifierCard, UnitScale, load_classifier
 from fourview.weights.home import resolve
+from tests.mini_mias_miniature import write_miniature
 from tests.studies.inbreast_miniature import make_store
 from tests.studies.small_weights import write_small
+from tests.test_patch_network_alone import write_patch
 
 SCALES = {
     "image": UnitScale(threshold=0.2, slope=1.5, intercept=-0.3),
@@ -259,3 +263,64 @@ def test_options_of_networks_and_verbs_for_networks_refuse_a_classifier(
     assert "found --rng, --prevalence, which a classifier of features does not have" in str(given.exception)
     with pytest.raises(SetupError, match="found a classifier of features, which `fourview screen` alone reads"):
         resolve(str(texture[0]))
+
+
+@pytest.mark.parametrize("extractor", ["texture", "patch_1024"])
+def test_films_are_read_without_their_background_whatever_made_the_features(extractor: str, tmp_path: Path) -> None:
+    write_miniature(tmp_path / "films", women=2)
+    prepare(mini_mias.DATASET, tmp_path / "films", tmp_path / "store")
+    network = write_patch(tmp_path / "network", resample="never") if extractor == "patch_1024" else None
+    features = extract(Store.open(tmp_path / "store"), tmp_path / "features", extractor, network)
+    y = np.arange(len(features.rows)) % 2
+    pipeline = Pipeline([("scale", StandardScaler()), ("classify", LogisticRegression(C=0.1))])
+    pipeline.fit(features.values.astype(np.float64), y)
+    source = find_source(features)
+    assert source.maker.film
+    write_classifier(tmp_path / "classifier", pipeline, source, learned(), name="films", scales=SCALES)
+    done = screen(tmp_path / "films", tmp_path / "classifier", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    rows = pl.read_csv(tmp_path / "out/images.csv").select("files", "score").rows()
+    wanted = pipeline.decision_function(features.values.astype(np.float64))
+    found = {file.removesuffix(".png"): score for file, score in rows}
+    assert found == pytest.approx(dict(zip(features.rows["image"], wanted, strict=True)), abs=1e-4)
+
+
+def test_an_answer_says_by_itself_who_says_it_what_it_means_and_why_to_distrust_it(
+    texture: tuple[Path, FeatureSet, Any], store: Store, tmp_path: Path
+) -> None:
+    shutil.copytree(texture[0], tmp_path / "c")
+    card = json.loads((tmp_path / "c/classifier.json").read_text())
+    card["training"]["phantoms_only"] = True
+    (tmp_path / "c/classifier.json").write_text(json.dumps(card))
+    (tmp_path / "in").mkdir()
+    for path in sorted(files_of(store).glob("2000000*")):
+        shutil.copy(path, tmp_path / "in")
+    done = screen(tmp_path / "in", tmp_path / "c", tmp_path / "out", "--allow-phantom-weights")
+    assert done.exit_code == 0, done.output
+    answer = json.loads(next((tmp_path / "out/exams").glob("*/answer.json")).read_text())
+    assert (answer["model"], answer["means"]) == ("mini", MEANS)
+    assert answer["marks"] == ["not for real images: trained on phantoms only (mini)"]
+
+
+@pytest.mark.parametrize(
+    "option", [("--jitter", "0"), ("--seed", "7"), ("--engine", "openvino"), ("--files", "readings")]
+)
+def test_options_that_mean_nothing_to_a_classifier_are_refused(
+    texture: tuple[Path, FeatureSet, Any], store: Store, tmp_path: Path, option: tuple[str, str]
+) -> None:
+    done = screen(files_of(store), texture[0], tmp_path / "out", *option)
+    assert isinstance(done.exception, SetupError)
+    assert f"found {option[0]}, which a classifier of features does not have" in str(done.exception)
+
+
+def test_another_grey_scale_than_was_learned_is_said_of_each_image(
+    texture: tuple[Path, FeatureSet, Any], store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for path in sorted(files_of(store).glob("2000000*")):
+        shutil.copy(path, tmp_path / "in")
+    done = screen(tmp_path / "in", texture[0], tmp_path / "out", "--pixels", "presentation")
+    assert done.exit_code == 0, done.output
+    warnings = pl.read_csv(tmp_path / "out/images.csv")["warnings"].to_list()
+    assert warnings
+    assert all("pixels: presentation; mini learned from stored" in text for text in warnings)

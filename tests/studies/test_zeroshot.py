@@ -12,14 +12,17 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fourview.cli import app
+from fourview.datasets import mini_mias
 from fourview.datasets.inbreast import find_inbreast, load_inbreast
 from fourview.exam import Exam, SetupError
 from fourview.phantom.recipe import load_recipe
 from fourview.screen import Screener
 from fourview.store.phantom_store import draw_store
+from fourview.store.prepare import prepare
 from fourview.store.store import Store
-from fourview.studies.transfer.zeroshot import read_store, reads_alone
+from fourview.studies.transfer.zeroshot import read_store, reads_alone, warn_of_films
 from fourview.studies.transfer.zeroshot_folder import ZeroshotFolder, settings_of
+from tests.mini_mias_miniature import write_miniature
 from tests.studies.inbreast_miniature import make_store
 from tests.studies.small_weights import write_small
 from tests.test_patch_network_alone import write_patch
@@ -229,6 +232,56 @@ def test_weights_of_phantoms_read_no_real_images_unless_they_are_told_to(
     assert f"ATTENTION: {mark}" in allowed.output
     assert mark in (tmp_path / "yes/report.html").read_text()
     assert mark in json.loads((tmp_path / "yes/results.json").read_text())["warnings"]
+    for name in ("readings", "images"):
+        table = pl.read_csv(tmp_path / f"yes/{name}.csv").filter(pl.col("p_malignant").is_not_null())
+        assert table["marks"].to_list() == [mark] * table.height
+
+
+def test_pixels_unlike_those_of_the_training_are_marked_image_by_image_and_counted(
+    store: Store, weights: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(weights["single-image"], tmp_path / "narrow"))
+    card = json.loads((folder / "card.json").read_text())
+    card["input"]["spacing_range_mm"] = [0.2, 0.3]
+    (folder / "card.json").write_text(json.dumps(card))
+    done = run(store, folder, tmp_path / "out")
+    assert done.exit_code in (0, 1), done.output
+    marks = pl.read_csv(tmp_path / "out/images.csv")["marks"].to_list()
+    assert marks
+    assert all("is outside the 0.2-0.3 mm that" in mark for mark in marks)
+    warnings = json.loads((tmp_path / "out/results.json").read_text())["warnings"]
+    assert any(f"({len(marks)} of {len(marks)} images)" in text for text in warnings)
+
+
+def test_films_are_read_as_the_store_has_them_and_the_page_says_that_screen_does_not(
+    weights: dict[str, Path], tmp_path: Path
+) -> None:
+    write_miniature(tmp_path / "films", women=2)
+    prepare(mini_mias.DATASET, tmp_path / "films", tmp_path / "store")
+    store = Store.open(tmp_path / "store")
+    assert any("does not say film" in text for text in warn_of_films(store, load(weights["single-image"])))
+    for number in (2, 4):
+        (tmp_path / f"films/mdb{number:03d}.png").unlink()  # the rest are exams of one film each
+    film = load(write_patch(tmp_path / "film", film=True, resample="never"))
+    plain = load(write_patch(tmp_path / "plain", resample="never"))
+    assert warn_of_films(store, film) == ()
+    for screener, name in ((film, "film"), (plain, "plain")):
+        words = [
+            "screen",
+            str(tmp_path / "films"),
+            "--weights",
+            str(tmp_path / name),
+            "--out",
+            str(tmp_path / f"o-{name}"),
+        ]
+        done = CliRunner().invoke(app, [*words, "--engine", "torch", "--device", "cpu", "--spacing-mm", "0.2"])
+        assert done.exit_code == 0, done.output
+        rows = pl.read_csv(tmp_path / f"o-{name}/readings.csv").select("files", "p_malignant").rows()
+        wanted = {file.removesuffix(".png"): p for file, p in rows}
+        found = {r.image: r.score.malignant for results in read_store(store, screener) for r in results if r.score}
+        assert found.keys() > wanted.keys()
+        found = {image: found[image] for image in wanted}
+        assert (found == pytest.approx(wanted, abs=1e-5)) is (name == "film")
 
 
 @pytest.mark.slow

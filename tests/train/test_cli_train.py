@@ -190,7 +190,7 @@ def test_without_the_packages_of_training_it_says_how_to_install_them(
 ) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "lightning_fabric" else find(name))
-    with pytest.raises(SetupError, match=r'lightning_fabric: pip install "fourview\[train\]"'):
+    with pytest.raises(SetupError, match=r'lightning_fabric: pip install "\.\[train\]"'):
         run("train", "exam", recipes("exam"), "--data", "x", "--out", tmp_path / "run")
 
 

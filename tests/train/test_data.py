@@ -217,3 +217,35 @@ def test_phantoms_need_their_section_and_a_population_that_exists(
         open_("phantom:enriched", None, recipe=without)
     with pytest.raises(SetupError, match="nowhere"):
         open_("phantom:nowhere", None)
+
+
+def test_what_decides_a_breasts_label_and_where_the_nipple_points_are_part_of_the_hash(
+    store: Path, open_: Callable[..., TrainingData]
+) -> None:
+    before = open_(store).hash
+    edit(store, more=pl.lit('{"pathology": "MALIGNANT"}'))
+    after = open_(store).hash
+    assert after != before
+    edit(
+        store,
+        faces=pl.when(pl.col("mirrored")).then(pl.lit("right")).otherwise(pl.lit("left")),
+        mirrored=~pl.col("mirrored"),
+    )
+    assert open_(store).hash not in (before, after)
+
+
+def test_films_and_recipe_must_agree_because_screen_goes_by_the_card(
+    store: Path, open_: Callable[..., TrainingData]
+) -> None:
+    with pytest.raises(
+        SetupError, match=r"found input\.film true and no digitised films; need --set input\.film=false"
+    ):
+        open_(store, SPLIT, "input.film=true")
+    edit(store, vendor=pl.lit("film"))
+    with pytest.raises(SetupError, match=r"found input\.film false and digitised films; need --set input\.film=true"):
+        open_(store)
+    assert open_(store, SPLIT, "input.film=true").table.height == 48
+    half = read_manifest(store)["exam"].unique().sort()[:6].to_list()  # nine of twelve exams are learned from
+    edit(store, vendor=pl.when(pl.col("exam").is_in(half)).then(pl.lit("selenia")).otherwise(pl.lit("film")))
+    with pytest.raises(SetupError, match=r"found \d+ digitised films among \d+ images"):
+        open_(store, SPLIT, "input.film=true")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,35 @@ def test_runs_of_the_patch_stage_are_an_ensemble_without_numbers(tmp_path: Path)
     made = make_ensemble(runs, tmp_path / "ens", name="two")
     assert made.areas == ()
     assert "not judged on images" in made.unjudged
-    assert load_ensemble_card(tmp_path / "ens").notes == made.unjudged
+    assert load_ensemble_card(tmp_path / "ens").notes.endswith(made.unjudged)
+
+
+def test_labels_that_are_unknown_at_first_are_numbers_all_the_same(tmp_path: Path) -> None:
+    runs = []
+    for seed in range(2):
+        run = make_run(tmp_path / f"r{seed}", seed=seed)
+        table = pl.read_csv(run / "predictions.csv").sort("exam", "side")
+        unknown = table.with_columns(
+            exam="a" + pl.col("exam"), patient="a" + pl.col("patient"), malignant=pl.lit(None, pl.Int64)
+        )
+        more = [unknown.with_columns(exam=f"{n}" + pl.col("exam")) for n in range(3)]
+        pl.concat([*more, table]).write_csv(run / "predictions.csv")  # 240 rows without a label come first
+        runs.append(run)
+    made = make_ensemble(runs, tmp_path / "ens", name="two")
+    malignant = next(area for area in made.areas if "malignant" in area.name)
+    assert (malignant.n, malignant.positives) == (BREASTS, BREASTS // 5)
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [make_run(tmp_path / f"r{seed}", seed=seed) for seed in range(2)]
+
+    def fail(source: str, target: str, **_: object) -> None:
+        raise shutil.Error([(source, target, "[Errno 28] No space left on device")])
+
+    monkeypatch.setattr(shutil, "copytree", fail)
+    with pytest.raises(SetupError, match=r"cannot write .*ens: .*No space left on device; make room"):
+        make_ensemble(runs, tmp_path / "ens", name="two")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r0", "r1"]
 
 
 def test_only_finished_runs_of_one_stage_that_reads_exams_are_taken(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 from collections import Counter
@@ -12,13 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 
 from fourview.exam import SetupError
 from fourview.store.splits import make_split
 from fourview.train.data import TrainingData, open_data
 from fourview.train.patch_stage import INPUT, PatchStage
 from fourview.train.recipe import CLASSES, Recipe, load_recipe
-from fourview.train.stage import VALIDATION, Key, collate
+from fourview.train.stage import VALIDATION, Batch, Key, collate
+from fourview.train.trainee import Trainee
 from tests.train.planted_set import Planted, make_store, on_planted
 
 
@@ -224,3 +227,39 @@ def test_a_recipe_without_words_keeps_the_hash_that_it_had(patch_recipe: Recipe)
     assert patch_recipe.with_values([WORDS]).hash != patch_recipe.hash
     paper = load_recipe("paper", stage="patch").hash
     assert paper == "169dbcee50999de6581fb289a13596245eeef75a2d560fd6cc4d8007a207ecb5"
+
+
+def test_patches_with_words_count_alike_however_a_batch_is_divided(wordy: PatchStage) -> None:
+    keys = [*wordy.epoch(0)]
+    keys.sort(key=lambda key: key.kind in ("outside", "negative"))  # lesions, which have words, come first
+    batch = collate([wordy.load(key) for key in keys[:16] + keys[-16:]])
+    said = (batch.targets[:, 1:] >= 0).any(1)
+    assert said[:16].sum() > said[16:].sum() + 4
+
+    def step(portion: int) -> tuple[float, torch.Tensor]:
+        network = copy.deepcopy(wordy.network)
+        fabric = Fabric(accelerator="cpu", devices=1)
+        fabric.launch()
+        settings = [f"loop.batch={32}", f"loop.micro_batch={portion}", "loop.statistics=kept", "optimiser.name=sgd"]
+        recipe = wordy.recipe.with_values([*settings, "optimiser.lr=1.0", "optimiser.weight_decay=0.0"])
+        stage = copy.copy(wordy)
+        stage.recipe, stage.network = recipe, network
+        before = torch.cat([weight.detach().flatten().clone() for weight in network.parameters()])
+        parts = iter(
+            Batch(
+                batch.names[a : a + portion],
+                {INPUT: batch.inputs[INPUT][a : a + portion]},
+                batch.targets[a : a + portion],
+            )
+            for a in range(0, 32, portion)
+        )
+        trainee = Trainee(stage, fabric)
+        taken = trainee.step(
+            tuple(keys[:portion] for _ in range(32 // portion)), lambda: next(parts), rate=1.0, steps=0
+        )
+        after = torch.cat([weight.detach().flatten() for weight in network.parameters()])
+        return taken.loss, after - before
+
+    whole, halves = step(32), step(16)
+    assert halves[0] == pytest.approx(whole[0], rel=1e-5)
+    torch.testing.assert_close(halves[1], whole[1], rtol=1e-3, atol=1e-5)

@@ -109,3 +109,18 @@ def test_an_installed_ensemble_is_listed_and_found_by_its_name(ensemble: Path, m
     exported = CliRunner().invoke(app, ["export", "both", "--to", "onnx", "--out", str(ensemble / "x")])
     assert isinstance(exported.exception, SetupError)
     assert "need one member" in str(exported.exception)
+
+
+def test_a_broken_card_does_not_hide_the_others(
+    ensemble: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = Path(shutil.copytree(ensemble.parent, tmp_path / "home"))
+    (home / "broken").mkdir()
+    (home / "broken/card.json").write_text("{")
+    monkeypatch.setenv("FOURVIEW_WEIGHTS", str(home))
+    listed = CliRunner().invoke(app, ["weights", "list"])
+    assert listed.exit_code == 0, listed.output
+    text = " ".join(listed.stdout.split())
+    assert "ensemble of 2: view-wise, image+heatmaps" in text
+    assert "cannot be read" in text
+    assert "broken: " in text

@@ -32,9 +32,11 @@ def heatmaps(
 
     Interrupted or killed, the same command goes on. Exit status 1: some exams could not be read.
     """
+    from fourview.store.store import Store
     from fourview.terminal import open_console
     from fourview.train.spread_heatmaps import spread_heatmaps
     from fourview.weights.ensemble import resolve_member
+    from fourview.weights.folder import load_card
 
     folder = resolve_member(weights)
     try:
@@ -59,6 +61,12 @@ def heatmaps(
         typer.echo("fourview: interrupted; what is done stays: run the same command again", err=True)
         raise typer.Exit(INTERRUPTED) from None
     console = open_console()
+    if load_card(folder).training.phantoms_only and not (Store.open(store).images["dataset"] == "phantom").all():
+        typer.echo(
+            "ATTENTION: these weights were trained on phantoms only, and the store has real images: what is "
+            "learned from such heatmaps is no evidence of what the method can do.",
+            err=True,
+        )
     there = f" ({filled.already_there} of them were there)" if filled.already_there else ""
     failed = len(filled.problems)
     console.print(f"{filled.exams - failed} exams have heatmaps{there}; {failed} could not be read.", soft_wrap=True)

@@ -136,6 +136,10 @@ def screen(
             resume=resume,
             others={
                 "--ensemble": ensemble,
+                "--jitter": jitter != 10,
+                "--seed": seed,
+                "--engine": engine != "auto",
+                "--files": files != "all",
                 "--rng": rng != "exam",
                 "--pick": pick,
                 "--precision": precision != "fp32",

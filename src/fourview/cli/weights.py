@@ -44,6 +44,7 @@ def weights_list() -> None:
     """Weights that ship, that are installed, and those that can be, with their licences and measured AUCs."""
     from rich.table import Table
 
+    from fourview.exam import SetupError
     from fourview.terminal import open_console
     from fourview.weights.ensemble import describe_kind, load_cards, load_metrics
     from fourview.weights.home import SHIPPED, installed, shipped, weights_home
@@ -54,8 +55,14 @@ def weights_list() -> None:
     table = Table("name", "status", "what", "licence", title=f"Weights in {home}", title_justify="left")
     here = {name: (home / name, "installed") for name in installed()}
     here |= {name: (SHIPPED / name, "ships with fourview") for name in shipped() if name not in here}
+    unreadable: dict[str, str] = {}
     for name, (folder, status) in here.items():
-        cards = load_cards(folder)
+        try:
+            cards = load_cards(folder)
+        except SetupError as error:  # one of them must not hide the others
+            unreadable[name] = str(error)
+            table.add_row(name, "cannot be read, see below", "", "")
+            continue
         table.add_row(name, status, describe_kind(cards), _licences(cards))
     for entry in ZOO.values():
         for offered in entry.folders:
@@ -65,6 +72,9 @@ def weights_list() -> None:
                 table.add_row(offered.name, how, f"{offered.kind}, {images}", entry.licence)
     console.print(table)
     for name, (folder, _) in here.items():
+        if name in unreadable:
+            console.print(f"{name}: {unreadable[name]}", markup=False, soft_wrap=True)
+            continue
         for metric in load_metrics(folder):
             if metric.truth_sha256 is not None:
                 console.print(f"{name}: {metric}", markup=False, soft_wrap=True)

@@ -14,11 +14,13 @@ import polars as pl
 from fourview.exam import SetupError
 from fourview.phantom.folder import ABOUT_FILE, read_about
 from fourview.phantom.recipe import load_recipe
+from fourview.store.films import count_films
 from fourview.store.phantom_store import draw_store, is_drawn
 from fourview.store.splits import FOLDER, PARTS, Split, make_split
 from fourview.store.store import Store
 from fourview.train.patch_index import NEEDED, count_cases
 from fourview.train.recipe import Recipe
+from fourview.weights.learned import Learned, Numbers, number_of
 
 PHANTOM = "phantom:"
 ALL = "all"
@@ -29,6 +31,7 @@ _HASHED = (
     "patient",
     "exam",
     "view",
+    "faces",
     "spacing_mm",
     "pixels_sha256",
     "malignant",
@@ -39,6 +42,7 @@ _HASHED = (
     "lesions",
     "part",
 )
+_PATHOLOGY = pl.col("more").str.json_path_match("$.pathology").alias("pathology")  # decides labels of breasts
 OnStep = Callable[[str, int, int], None]  # what is done, how many, of how many
 
 
@@ -58,6 +62,16 @@ class TrainingData:
     split: str
     hash: str
     phantoms_only: bool
+
+    def learned(self) -> Learned:
+        """Whom a network that is trained on it learns from."""
+        return Learned(self.whom("train"), self.whom("validation"))
+
+    def whom(self, part: str) -> Numbers:
+        """The women of one part (of phantoms: the images), as weights.learned numbers them."""
+        women = pl.coalesce("patient", pl.concat_str("dataset", "exam", separator="/"))
+        key = pl.when(pl.col("dataset") == "phantom").then("pixels_sha256").otherwise(women)
+        return number_of(self.rows(part).select(key=key)["key"].to_list())
 
     def rows(self, part: str) -> pl.DataFrame:
         """The rows of one part."""
@@ -97,7 +111,8 @@ def open_data(
     table = _assign(store, split, is_judged=recipe.is_judged)
     _check_parts(table, split, learned=_learned(recipe))
     _check_labels(table, recipe)
-    rows = table.select(_HASHED).sort("image").to_dicts()
+    _check_films(table, recipe)
+    rows = table.select(*_HASHED, _PATHOLOGY).sort("image").to_dicts()
     digest = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
     phantoms_only = set(table["dataset"]) == {"phantom"}
     return TrainingData(store, table, name_data(store), split, digest, phantoms_only)
@@ -235,6 +250,23 @@ def _check_exams(rows: pl.DataFrame, part: str, recipe: Recipe) -> None:
         raise SetupError(
             f"{part}: found {positive['malignant']} malignant images, {positive['benign']} benign, and {others} that "
             "are not malignant or have no label; need malignant ones and others"
+        )
+
+
+def _check_films(table: pl.DataFrame, recipe: Recipe) -> None:
+    """What is learned must be what `screen` will see: it cuts films out if the card says film, and only then."""
+    rows = table.filter(pl.col("part").is_in(LEARNED))
+    films = count_films(rows)
+    if 0 < films < rows.height:
+        raise SetupError(
+            f"found {films} digitised films among {rows.height} images to learn from; need films alone, or none: a "
+            "card says of all images whether the background is taken away first"
+        )
+    if recipe.input.film != (films > 0):
+        found, need = ("digitised films", "true") if films else ("no digitised films", "false")
+        raise SetupError(
+            f"recipe {recipe.name}: found input.film {str(recipe.input.film).lower()} and {found}; need --set "
+            f"input.film={need}, so that `screen` reads images as they were learned from"
         )
 
 

@@ -14,6 +14,7 @@ from fourview.train.questions import ask
 from fourview.train.run_folder import RunCard, read_run
 from fourview.train.weights_out import WEIGHTS, as_metric
 from fourview.weights.ensemble import save_ensemble
+from fourview.weights.folder import load_card
 from fourview.weights.home import CARD_NAME
 
 PREDICTIONS = "predictions.csv"
@@ -48,7 +49,9 @@ def make_ensemble(runs: Sequence[Path], out: Path, *, name: str) -> MadeEnsemble
         questions, unasked = ask("exam", table, women)
         areas, unjudged = tuple(question.area for question in questions), "; ".join(unasked)
     metrics = [as_metric(area, population=f"validation of {cards[0].data}") for area in areas]
-    notes = "Validation chose the epoch of each member: these numbers flatter them." if metrics else unjudged
+    flattered = "Validation chose the epoch of each member: the AUCs of the validation part flatter them."
+    sizes = {load_card(run / WEIGHTS).notes for run in runs}
+    notes = " ".join(filter(None, (*sorted(sizes), flattered if metrics else unjudged)))
     save_ensemble(out, [run / WEIGHTS for run in runs], name=name, metrics=metrics, notes=notes)
     return MadeEnsemble(areas, unjudged)
 
@@ -81,7 +84,7 @@ def _mean_answers(runs: Sequence[Path], cards: Sequence[RunCard]) -> tuple[pl.Da
 
 
 def _read_table(path: Path) -> pl.DataFrame:
-    types = {"exam": pl.String, "patient": pl.String, "side": pl.String}
+    types = {"exam": pl.String, "patient": pl.String, "side": pl.String} | dict.fromkeys(FINDINGS, pl.Int8)
     try:
         table = pl.read_csv(path, schema_overrides=types)
     except (OSError, pl.exceptions.PolarsError) as error:

@@ -139,7 +139,7 @@ def open_samples(
     if untried := sum(problem is None for problem in problems.values()):
         raise SetupError(
             f"{store.path}: found {untried} of {len(cases)} exams without heatmaps of {patch.name} "
-            f"({patch.patch_hash}); need all: fourview heatmaps STORE --weights {patch.name}"
+            f"({patch.patch_hash}); need all: fourview heatmaps STORE with the weights of --patch"
         )
     spreading = None if patch.patch is None else patch.patch.spreading
     return ExamSamples(recipe, small, rows, card, heatmaps, spreading, kept), {

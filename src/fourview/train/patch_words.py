@@ -11,8 +11,8 @@ from torch import Tensor
 from fourview.exam import SetupError
 from fourview.train.patch_index import PatchPool
 from fourview.train.recipe_parts import LearnedWords
-from fourview.train.stage import UNKNOWN
 
+UNSAID = -2  # no word: unlike UNKNOWN, no target that is missing, since the loss is a mean over all patches
 Words = Mapping[str, tuple[str, ...]]  # descriptor -> its words, in the order of their answers
 
 
@@ -35,8 +35,8 @@ def find_words(pool: PatchPool, learned: LearnedWords | None) -> dict[str, tuple
 
 
 def code_of(word: str | None, *, of: tuple[str, ...]) -> int:
-    """The place of a word among those that are known, or UNKNOWN."""
-    return of.index(word) if word is not None and word in of else UNKNOWN
+    """The place of a word among those that are known, or UNSAID."""
+    return of.index(word) if word is not None and word in of else UNSAID
 
 
 def words_loss(answers: Tensor, targets: Tensor, *, words: Words) -> Tensor:
@@ -48,7 +48,7 @@ def words_loss(answers: Tensor, targets: Tensor, *, words: Words) -> Tensor:
     for part, target in zip(
         torch.split(answers, [len(known) for known in words.values()], dim=1), targets.T, strict=True
     ):
-        total = total + F.cross_entropy(part, target, ignore_index=UNKNOWN, reduction="sum") / len(answers)
+        total = total + F.cross_entropy(part, target, ignore_index=UNSAID, reduction="sum") / len(answers)
     return total
 
 

@@ -43,7 +43,7 @@ class Sample:
 
     name     exam or image that it is of, for reports of errors
     inputs   "patch": (1, side, side); exam stages: view -> (channels, rows, cols); float32, NaN in none
-    targets  UNKNOWN: not known; patch: (1 + descriptors,) class, and codes of words;
+    targets  UNKNOWN: not known; patch: (1 + descriptors,) class, and codes of words (patch_words: always known);
              exam: (4,) 0 or 1, in the order of networks.exam.BOTH_SIDES;
              birads: (2,) class 0, 1, 2 of the left and the right breast
     """

@@ -10,15 +10,18 @@ from torch import Tensor
 
 from fourview.evaluate.estimate import Estimate
 from fourview.evaluate.question import Question
+from fourview.exam import SetupError
 from fourview.train.data import TrainingData
 from fourview.train.stage import WeightsStage
 from fourview.train.trained import Trained
-from fourview.weights.card import Card, Metric, Storage
+from fourview.weights.card import Card, ExamNetwork, Metric, PatchNetwork, Storage
 from fourview.weights.folder import Weights, load_card, save_weights
 from fourview.weights.home import CARD_NAME
+from fourview.weights.learned import Learned
 
 WEIGHTS = "weights"  # the folder in a run's
 OWN_LICENCE = "Apache-2.0"
+_PUBLISHED_MM = 0.1  # pixels of the detectors whose images the published networks have seen: 0.065 to 0.1 mm
 
 
 def write_run_weights(
@@ -35,10 +38,10 @@ def write_run_weights(
 
     starts  "init" and "patch": the weights that it began with, and whose heatmaps it saw
 
-    Raises SetupError if `folder` holds something else or cannot be written.
+    Raises SetupError if `folder` holds something else, weights of another storage among it, or cannot be written.
     """
     if (folder / CARD_NAME).is_file():
-        return load_card(folder)
+        return _check_storage(folder, load_card(folder), storage)
     recipe = stage.recipe
     words = f"{data.name}; split {data.split}"
     card = stage.card(name=f"{recipe.name}-{recipe.stage}-seed{recipe.seed}", judgement=trained.best, data=words)
@@ -62,10 +65,43 @@ def write_run_weights(
         update={
             "training": training,
             "licence": choose_licence(data, begun),
+            "notes": describe_size(card),
             "metrics": tuple(as_metric(question.area, population=f"validation of {words}") for question in questions),
         }
     )
-    return save_weights(folder, card, storage=storage, **_place(stage, card, trained.tensors, starts))
+    learned = [data.learned(), *(w.learned for w in starts.values() if w is not None and w.learned is not None)]
+    placed = _place(stage, card, trained.tensors, starts)
+    return save_weights(folder, card, storage=storage, learned=Learned.join(learned), **placed)
+
+
+def _check_storage(folder: Path, card: Card, storage: Storage) -> Card:
+    if card.storage != storage:
+        raise SetupError(
+            f"{folder}: found finished weights, stored as {card.storage}; need --storage {card.storage}, or another "
+            f"folder for {storage}"
+        )
+    return card
+
+
+def describe_size(card: Card) -> str:
+    """In what the networks differ from the published ones in size, in words; "" if they do not."""
+    exam, patch, said = card.exam or card.birads, card.patch, []
+    if exam is not None and exam.width != (width := ExamNetwork.model_fields["width"].default):
+        said.append(f"{exam.width} channels instead of {width}")
+    if exam is not None and exam.blocks != (blocks := ExamNetwork.model_fields["blocks"].default):
+        said.append(f"columns of {_say(exam.blocks)} blocks instead of {_say(blocks)}")
+    if patch is not None and (patch.blocks, patch.growth) != ((own := PatchNetwork()).blocks, own.growth):
+        said.append(
+            f"a patch network of {_say(patch.blocks)} layers and growth {patch.growth} instead of {_say(own.blocks)} "
+            f"and {own.growth}"
+        )
+    if card.input.resample == "always" and card.input.spacing_mm is not None and card.input.spacing_mm > _PUBLISHED_MM:
+        said.append(f"pixels of {card.input.spacing_mm:g} mm instead of {_PUBLISHED_MM:g} at most")
+    return f"Not the paper's size: {', '.join(said)}." if said else ""
+
+
+def _say(numbers: Sequence[int]) -> str:
+    return "-".join(map(str, numbers))
 
 
 def as_metric(area: Estimate, *, population: str) -> Metric:

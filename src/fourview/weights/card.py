@@ -139,6 +139,7 @@ class Training(Section):
     phantoms_only  neither it nor what it started from has seen anything but phantoms: it refuses other images
     recipe, stage, seed, recipe_sha256  what trained it (fourview.train); data_sha256: images, parts and pixels
     minutes        that training took, on `trained_on`
+    learned_sha256 of the file that says whom it has learned from (learned.py); None: nobody wrote it down
     """
 
     trained: bool | None
@@ -153,6 +154,7 @@ class Training(Section):
     recipe_sha256: str | None = None
     data_sha256: str | None = None
     minutes: float | None = Field(None, ge=0)
+    learned_sha256: str | None = None
     trained_on: str = ""
 
 

@@ -18,7 +18,7 @@ from fourview.exam import SetupError
 from fourview.weights.card import Card, Metric, Section
 from fourview.weights.folder import PATCH_FILE, load_card, load_weights
 from fourview.weights.home import CARD_NAME, ENSEMBLE_NAME, resolve
-from fourview.whole_files import whole_folder, write_whole
+from fourview.whole_files import whole_folder, write_whole, writing_to
 
 
 class EnsembleCard(Section):
@@ -121,8 +121,8 @@ def save_ensemble(
 ) -> EnsembleCard:
     """An ensemble of copies of these weights folders, written whole or not at all; its card.
 
-    Raises SetupError if `out` exists, a folder has nothing that reads exams, members read different things (breasts,
-    images), or two are the same.
+    Raises SetupError if `out` exists or cannot be written, if a folder has nothing that reads exams, if members read
+    different things (breasts, images), or two are the same.
     """
     if out.exists():
         raise SetupError(f"{out}: exists already; need a new folder")
@@ -144,15 +144,23 @@ def save_ensemble(
         notes=notes,
     )
     shared = _shared_patch(cards)
-    with whole_folder(out.absolute()) as building:
+    with writing_to(out, then="do the same again"), whole_folder(out.absolute()) as building:
         for member, folder in zip(card.members, folders, strict=True):
-            shutil.copytree(folder, building / member)
+            _copy(folder, building / member)
             if shared:
                 (building / member / PATCH_FILE).replace(building / PATCH_FILE)
         (building / ENSEMBLE_NAME).write_text(card.model_dump_json(indent=2) + "\n")
         for member in card.members:
             load_weights(building / member)  # what was written must be what can be read
     return card
+
+
+def _copy(folder: Path, out: Path) -> None:
+    """Raises OSError."""
+    try:
+        shutil.copytree(folder, out)
+    except shutil.Error as error:  # a list of (from, to, why)
+        raise OSError("; ".join(dict.fromkeys(str(why) for _, _, why in error.args[0]))) from error
 
 
 def _shared_patch(cards: Sequence[Card]) -> bool:

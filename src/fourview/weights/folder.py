@@ -1,4 +1,7 @@
-"""Weights folder <-> networks: card.json + network.safetensors, patch.safetensors, birads.safetensors as it says."""
+"""Weights folder <-> networks: card.json + network.safetensors, patch.safetensors, birads.safetensors as it says.
+
+Beside them, of networks that were trained here, learned.safetensors.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ from fourview.networks.densenet import DenseNet
 from fourview.networks.exam import WiredNetwork
 from fourview.weights.card import Card, ExamNetwork, PatchNetwork, Storage
 from fourview.weights.home import CARD_NAME, ENSEMBLE_NAME
-from fourview.whole_files import whole_folder
+from fourview.weights.learned import FILE as LEARNED_FILE
+from fourview.weights.learned import Learned, load_learned
+from fourview.whole_files import whole_folder, writing_to
 
 EXAM_FILE = "network.safetensors"
 PATCH_FILE = "patch.safetensors"
@@ -29,12 +34,16 @@ BIRADS_FILE = "birads.safetensors"
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """A weights folder in memory, its networks on the CPU and in evaluation mode."""
+    """A weights folder in memory, its networks on the CPU and in evaluation mode.
+
+    learned  whom it has learned from; None: nobody wrote it down
+    """
 
     card: Card
     exam: WiredNetwork | None
     patch: DenseNet | None
     birads: BiradsNetwork | None = None
+    learned: Learned | None = None
 
 
 def load_card(folder: Path) -> Card:
@@ -61,7 +70,7 @@ def load_weights(folder: Path) -> Weights:
     for network, file_name in ((exam, EXAM_FILE), (patch, PATCH_FILE), (birads, BIRADS_FILE)):
         if network is not None:
             _fill(network, find_file(folder, file_name), card.sha256.get(file_name))
-    return Weights(card, exam, patch, birads)
+    return Weights(card, exam, patch, birads, load_learned(folder, card.training.learned_sha256))
 
 
 def find_file(folder: Path, name: str) -> Path:
@@ -78,27 +87,43 @@ def save_weights(
     exam: Mapping[str, Tensor] | None = None,
     patch: Mapping[str, Tensor] | None = None,
     birads: Mapping[str, Tensor] | None = None,
+    learned: Learned | None = None,
     storage: Storage = "fp32",
 ) -> Card:
     """Write a weights folder, whole or not at all, and return its card with the files' hashes.
 
-    storage  of convolutions and layers, see Card
+    learned  whom they have learned from, where that is known
+    storage  of convolutions and layers, see Card; a patch network beside another one is stored as it was, so that its
+             file, and with it the hash that heatmaps carry, stays the same
 
-    Raises SetupError if the folder exists, if tensors and card do not fit, or if fp16 cannot hold a value.
+    Raises SetupError if the folder exists or cannot be written, if tensors and card do not fit, or if fp16 cannot hold
+    a value.
     """
     if folder.exists():
         raise SetupError(f"{folder}: exists already; need a new folder")
-    with whole_folder(folder) as building:
+    every = ((exam, EXAM_FILE), (patch, PATCH_FILE), (birads, BIRADS_FILE))
+    given = [(tensors, name) for tensors, name in every if tensors is not None]
+    with writing_to(folder, then="do the same again"), whole_folder(folder) as building:
         hashes = {}
-        for tensors, file_name in ((exam, EXAM_FILE), (patch, PATCH_FILE), (birads, BIRADS_FILE)):
-            if tensors is not None:
-                # Not save_file, whose files nobody but their owner may read.
-                (building / file_name).write_bytes(save({k: _store(k, v, storage) for k, v in tensors.items()}))
-                hashes[file_name] = sha256_file(building / file_name)
+        for tensors, file_name in given:
+            how = _storage_of(tensors) if file_name == PATCH_FILE and len(given) > 1 else storage
+            # Not save_file, whose files nobody but their owner may read.
+            (building / file_name).write_bytes(save({k: _store(k, v, how) for k, v in tensors.items()}))
+            hashes[file_name] = sha256_file(building / file_name)
+        if learned is not None:
+            (building / LEARNED_FILE).write_bytes(learned.to_bytes())
+            found = {"learned_sha256": sha256_file(building / LEARNED_FILE)}
+            card = card.model_copy(update={"training": card.training.model_copy(update=found)})
         card = card.model_copy(update={"sha256": hashes, "storage": storage})
         (building / CARD_NAME).write_text(card.model_dump_json(indent=2) + "\n")
         load_weights(building)  # what was written must be what can be read
     return card
+
+
+def _storage_of(tensors: Mapping[str, Tensor]) -> Storage:
+    """How they were stored where they come from: fp16 if that holds every value."""
+    wide = [tensor for tensor in tensors.values() if tensor.ndim >= 2]
+    return "fp16" if all(bool((t.to(torch.float16).to(t.dtype) == t).all()) for t in wide) else "fp32"
 
 
 def _store(name: str, tensor: Tensor, storage: Storage) -> Tensor:

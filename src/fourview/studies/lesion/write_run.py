@@ -13,6 +13,7 @@ import polars as pl
 from fourview.exam import ExamError, SetupError
 from fourview.report.document import Document
 from fourview.report.document_folder import add_document
+from fourview.store.films import count_films
 from fourview.store.store import Store
 from fourview.studies.lesion.folds import digest_images
 from fourview.studies.lesion.lesion_input import ReadLesion
@@ -22,7 +23,6 @@ from fourview.studies.lesion.outcome import Outcome
 from fourview.studies.lesion.page import describe_run
 from fourview.studies.lesion.run_folder import LESIONS, VIEWS, WEIGHTS
 from fourview.studies.lesion.study import LesionStudy
-from fourview.studies.transfer.shift_card import FILM
 from fourview.whole_files import write_whole
 
 
@@ -120,7 +120,7 @@ def describe_images(study: LesionStudy, store: Store) -> Images:
         crop_iterations=int(crop.get("iterations", 100)),
         crop_buffer_px=int(crop.get("buffer_px", 50)),
         pixel_mode="presentation" if (rows["pixel_mode"] == "presentation").any() else "stored",
-        film=bool((rows["dataset"].is_in(FILM) | (rows["vendor"] == "film").fill_null(value=False)).all()),
+        film=count_films(rows) == rows.height,
         spacing_range_mm=(min(sizes), max(sizes)) if sizes else None,
         phantoms=study.phantoms,
     )

@@ -34,14 +34,21 @@ class SavedAnswer:
 
 
 def write_answer(
-    folder: Path, answer: ExamAnswer, *, settings: Settings, images_hash: str, show_ids: bool = False
+    folder: Path,
+    answer: ExamAnswer,
+    *,
+    says: Mapping[str, Any],
+    settings: Settings,
+    images_hash: str,
+    show_ids: bool = False,
 ) -> None:
     """The exam's folder, whole or not at all. The study id or name (`label`) is in it only with show_ids.
 
+    says  who says it, what a high score means, and why to distrust it: for readers of the file
     Raises OSError.
     """
     own = answer if show_ids else replace(answer, label="")
-    record = {"format": FORMAT, **asdict(own), "settings": dict(settings), "images_hash": images_hash}
+    record = {"format": FORMAT, **says, **asdict(own), "settings": dict(settings), "images_hash": images_hash}
     with whole_folder(folder) as part:
         (part / FILE).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
 

@@ -119,7 +119,7 @@ class Classifier:
 
     def _read_image(self, mammogram: Mammogram) -> Answer:
         maker = self.card.features
-        if maker.film and self.reader.card is None:
+        if maker.film:  # its features are of crops of a store, whatever the network's own card says of films
             mammogram = blank_film_once(mammogram)
         crop = CropSettings(maker.crop_iterations, maker.crop_buffer_px)
         prepared = cut_mammogram(mammogram, self.reader.card, crop=crop)
@@ -145,6 +145,8 @@ class Classifier:
         if limits and size is not None and not limits[0] * 0.999 <= size <= limits[1] * 1.001:
             seen = f"{limits[0]:g}-{limits[1]:g} mm that {self.card.name} learned from"
             own.append(f"pixel size {size:.4g} mm is outside the {seen}")
+        if mammogram.pixel_mode not in ("file", mode := self.card.features.pixel_mode):
+            own.append(f"pixels: {mammogram.pixel_mode}; {self.card.name} learned from {mode}")
         if self.reader.card is None:
             return tuple(own)
         image = ImageReading(

@@ -117,7 +117,12 @@ class _Answers:
 
     def write(self, folder: Path, exam: Exam, said: ExamAnswer) -> None:
         images_hash = hash_images(self.sources[exam.exam_id])
-        write_answer(folder, said, settings=self.settings, images_hash=images_hash, show_ids=self.show_ids)
+        says = {
+            "model": self.classifier.card.name,
+            "means": self.classifier.card.positive,
+            "marks": self.classifier.marks,
+        }
+        write_answer(folder, said, says=says, settings=self.settings, images_hash=images_hash, show_ids=self.show_ids)
 
     def load(self, folder: Path) -> ExamAnswer:
         return load_answer(folder).answer

@@ -11,6 +11,7 @@ import polars as pl
 
 from fourview.engine import choose_engine
 from fourview.exam import SetupError
+from fourview.store.films import count_films
 from fourview.store.store import Store
 from fourview.studies.transfer.extract import make_key
 from fourview.studies.transfer.extract_folder import KEY
@@ -20,7 +21,6 @@ from fourview.studies.transfer.open_extractor import FeatureReader, Origin, open
 from fourview.weights.classifier import FeatureMaker
 from fourview.weights.ensemble import resolve_member
 
-FILM = "film"  # vendor of digitised films
 AGAIN = "`fourview features` with --resume once more writes it down"
 
 
@@ -96,7 +96,7 @@ def _describe(features: FeatureSet, store: Store, reader: FeatureReader, weights
         preprocessing_hash=card.preprocessing_hash,
         pixel_mode="presentation" if (images["pixel_mode"] == "presentation").any() else "stored",
         spacing_range_mm=(min(sizes), max(sizes)) if sizes else None,
-        film=bool((images["vendor"] == FILM).all()),
+        film=count_films(images) == images.height,
         crop_iterations=int(crop.get("iterations", 100)),
         crop_buffer_px=int(crop.get("buffer_px", 50)),
     )

@@ -7,10 +7,10 @@ from typing import Literal
 
 import polars as pl
 
+from fourview.store.films import FILM_SETS
 from fourview.weights.card import Card
 
 Verdict = Literal["alike", "differs", "not known"]
-FILM = ("cbis-ddsm", "ddsm", "mini-ddsm", "mini-mias")  # data sets of digitised films
 _PHANTOM = "phantom"
 
 
@@ -54,7 +54,7 @@ def _range(known: pl.Series) -> str:
 
 
 def _film(rows: pl.DataFrame, card: Card) -> CardFact:
-    films = rows.filter(pl.col("dataset").is_in(FILM)).height
+    films = rows.filter(pl.col("dataset").is_in(FILM_SETS)).height
     images = "films" if films == rows.height else f"{films} films of {rows.height}" if films else "no known film set"
     trained = "digitised films" if card.input.film else "not films, or not said"
     if not card.input.film and not films:

@@ -1,9 +1,10 @@
 """Scores of every image of a store from exam weights that were never trained on it, by the pipeline of `screen`.
 
 Networks that read single images (image-wise, single-image, a patch network alone) see one image at a time, as the
-single-image program of the NYU release does: its score is the one that `screen` gives to an exam of that image alone.
-A view-wise network reads the same view of both breasts together and answers for each, so an image's score is what it
-says of the image's breast. Other wirings read both views of a breast as one and say nothing of an image.
+single-image program of the NYU release does: its score is the one that `screen` gives to an exam of that image alone (of
+films if the card says film: see warn_of_films). A view-wise network reads the same view of both breasts together and
+answers for each, so an image's score is what it says of the image's breast. Other wirings read both views of a breast as
+one and say nothing of an image.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fourview.networks.exam import READS_SINGLE_VIEWS, WiredNetwork
 from fourview.prepare import Prepared, PreparedExam
 from fourview.score import mean_score
 from fourview.screen import Screener, make_ahead
+from fourview.store.films import count_films
 from fourview.store.store import Store
 from fourview.train.crops import read_crop
 
@@ -30,11 +32,15 @@ _COLUMNS = ("dataset", "exam", "image", "view", "spacing_mm", "pixel_mode", "fac
 
 @dataclass(frozen=True)
 class ImageResult:
-    """What became of one image. score  None where there is a problem: why it could not be read"""
+    """What became of one image.
+
+    score  None where there is a problem: why it could not be read;  marks  reasons to distrust it, as on a reading
+    """
 
     image: str
     score: Score | None
     problem: str = ""
+    marks: tuple[str, ...] = ()
 
 
 def reads_alone(screener: Screener) -> bool:
@@ -64,6 +70,24 @@ def check_origin(store: Store, screener: Screener) -> None:
         )
 
 
+def warn_of_films(store: Store, screener: Screener) -> tuple[str, ...]:
+    """Where `screen` sees other pixels in the same files: it takes the background of films away if the card says so."""
+    films, images = count_films(store.images), len(store.images)
+    found = []
+    for card in (member.card for member in screener.members):
+        if films and not card.input.film:
+            found.append(
+                f"{films} of {images} images are digitised films, of which the store keeps the breast alone; "
+                f"{card.name} does not say film, so `screen` reads such files with their background: its scores differ"
+            )
+        elif card.input.film and films < images:
+            found.append(
+                f"{images - films} of {images} images are not known as digitised films; {card.name} says film, so "
+                "`screen` takes the background of such files away, and its scores may be others"
+            )
+    return tuple(dict.fromkeys(found))
+
+
 def read_store(store: Store, screener: Screener, *, done: Collection[str] = ()) -> Iterator[tuple[ImageResult, ...]]:
     """The results of every prepared image, in the order of the manifest, by what is read together.
 
@@ -83,16 +107,16 @@ def read_store(store: Store, screener: Screener, *, done: Collection[str] = ()) 
     for rows, prepared in make_ahead(prepare, groups):
         try:
             exam, images, problems = prepared.result()
-            heads = screener.read(exam, images).heads
+            reading = screener.read(exam, images)
         except ExamError as error:
             yield tuple(ImageResult(row["image"], None, str(error)) for row in rows)
             continue
         results = []
         for row in rows:
-            own = [head for head in heads if row["image"] in head.images]
+            own = [head for head in reading.heads if row["image"] in head.images]
             score = mean_score(own, View(row["view"]).side)
             problem = problems.get(row["image"], "") if score is None else ""
-            results.append(ImageResult(row["image"], score, problem))
+            results.append(ImageResult(row["image"], score, problem, reading.marks if score is not None else ()))
         yield tuple(results)
 
 

@@ -38,7 +38,7 @@ class ZeroshotReading:
     problems   (image, why it was not read);  listed, prepared  images of the store
     alone      each image was read on its own; False: beside the same view of the other breast
     scored     what an image's score is: "the mean over 10 jittered windows"
-    marks      reasons to distrust every number (Screener.marks)
+    marks      reasons to distrust the numbers
     origin     of the weights: (what, text) lines;  settings  of the run
     threshold  given; None: chosen on other patients;  parts  4a, 4b, 4c apart in the chart
     """

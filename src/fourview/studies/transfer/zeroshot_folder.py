@@ -12,13 +12,13 @@ from typing import Any
 
 import polars as pl
 
-from fourview.exam import SetupError
+from fourview.exam import SetupError, join_reasons
 from fourview.screen import Screener
 from fourview.store.store import Store
 from fourview.studies.transfer.zeroshot import ImageResult
 from fourview.whole_files import write_whole
 
-FORMAT = "fourview zeroshot 1"
+FORMAT = "fourview zeroshot 2"
 SETTINGS, READINGS = "zeroshot.json", "readings.csv"
 _WRITE_EVERY_S = 10.0
 _NUMBERS = (
@@ -29,7 +29,12 @@ _NUMBERS = (
     "malignant_sd_members",
     "benign_sd_members",
 )
-SCHEMA: dict[str, Any] = {"image": pl.String, **dict.fromkeys(_NUMBERS, pl.Float64), "problem": pl.String}
+SCHEMA: dict[str, Any] = {
+    "image": pl.String,
+    **dict.fromkeys(_NUMBERS, pl.Float64),
+    "marks": pl.String,
+    "problem": pl.String,
+}
 
 
 def settings_of(store: Store, screener: Screener) -> dict[str, Any]:
@@ -89,7 +94,12 @@ class ZeroshotFolder:
             numbers: dict[str, float | None] = dict.fromkeys(_NUMBERS)
             if score is not None:
                 numbers = {name: getattr(score, name.removeprefix("p_")) for name in _NUMBERS}
-            self.rows[result.image] = {"image": result.image, **numbers, "problem": result.problem or None}
+            self.rows[result.image] = {
+                "image": result.image,
+                **numbers,
+                "marks": join_reasons(result.marks) or None,
+                "problem": result.problem or None,
+            }
         if time.perf_counter() - self.written_at > _WRITE_EVERY_S:
             self.save()
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import polars as pl
 
-from fourview.exam import SetupError
+from fourview.exam import SetupError, join_reasons
 from fourview.report.document import Document
 from fourview.report.document_folder import add_document
 from fourview.screen import Screener
 from fourview.store.store import Store
-from fourview.studies.transfer.zeroshot import reads_alone
+from fourview.studies.transfer.zeroshot import reads_alone, warn_of_films
 from fourview.studies.transfer.zeroshot_document import (
     ZeroshotReading,
     call_images,
@@ -49,7 +51,7 @@ def report_zeroshot(
         prepared=len(store.images),
         alone=reads_alone(screener),
         scored=_describe_score(screener),
-        marks=screener.marks,
+        marks=(*screener.marks, *warn_of_films(store, screener), *_count_marks(read, screener)),
         origin=_describe_origin(screener),
         settings=(
             ("store", str(store.about.get("dataset", ""))),
@@ -71,6 +73,13 @@ def report_zeroshot(
     called = [pl.Series(f"called_{call.name}", call.called) for call in calls]
     add_document(folder.out, document, tables={**tables, "images": images.with_columns(called)})
     return document
+
+
+def _count_marks(read: pl.DataFrame, screener: Screener) -> tuple[str, ...]:
+    """The marks that some images have, not all that these weights read."""
+    common = join_reasons(screener.marks)
+    own = (row.removeprefix(common).removeprefix("; ") for row in read["marks"].drop_nulls())
+    return tuple(f"{text} ({n} of {len(read)} images)" for text, n in Counter(filter(None, own)).items())
 
 
 def _describe_origin(screener: Screener) -> tuple[tuple[str, str], ...]:
