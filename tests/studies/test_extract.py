@@ -27,6 +27,8 @@ from fourview.studies.transfer.breast_input import read_stored
 from fourview.studies.transfer.extract import FeatureStep, Task, extract_features
 from fourview.studies.transfer.extractors import EXTRACTORS
 from fourview.studies.transfer.feature_set import load_features
+from fourview.weights.folder import load_weights, save_weights
+from fourview.weights.learned import Learned, number_of
 from tests.studies.feature_weights import cut, open_reader
 from tests.studies.inbreast_miniature import CROP, make_store, write_inbreast
 from tests.studies.small_weights import write_small
@@ -235,6 +237,24 @@ def test_weights_that_saw_only_phantoms_are_kept_from_other_images(phantoms: Pat
     assert "has seen nothing but phantoms, and these images are none" in " ".join(result.stdout.split())
     assert load_features(tmp_path / "out").card.phantom_weights
     extract_features(Task(phantoms, "nyu_gap256", str(only), engine="torch"), tmp_path / "of phantoms")
+
+
+def test_women_whom_the_network_has_learned_from_are_counted_on_the_card_and_said_of_every_number(
+    weights: Path, tmp_path: Path
+) -> None:
+    store = make_store(tmp_path, women=3)
+    loaded = load_weights(weights)
+    assert loaded.exam is not None
+    two = store.images["patient"].unique().sort()[:2].to_list()
+    learned = Learned(number_of([two[0]]), number_of([two[1]]))
+    save_weights(tmp_path / "known", loaded.card, exam=loaded.exam.state_dict(), learned=learned)
+    cards = {}
+    for name, folder in (("known", tmp_path / "known"), ("new", weights)):
+        extract_features(Task(store.path, "nyu_gap256", str(folder), engine="torch"), tmp_path / f"out-{name}")
+        cards[name] = load_features(tmp_path / f"out-{name}").card
+    assert (cards["known"].known, cards["new"].known) == (2, 0)
+    assert any("has learned from 2 of these women" in text for text in cards["known"].warnings)
+    assert not any("has learned from" in text for text in cards["new"].warnings)
 
 
 def test_the_help_names_every_extractor() -> None:

@@ -20,8 +20,10 @@ from fourview.screen import Screener
 from fourview.store.phantom_store import draw_store
 from fourview.store.prepare import prepare
 from fourview.store.store import Store
-from fourview.studies.transfer.zeroshot import read_store, reads_alone, warn_of_films
+from fourview.studies.transfer.zeroshot import read_store, reads_alone, warn_of_films, warn_of_known
 from fourview.studies.transfer.zeroshot_folder import ZeroshotFolder, settings_of
+from fourview.weights.folder import load_weights, save_weights
+from fourview.weights.learned import Learned, number_of
 from tests.mini_mias_miniature import write_miniature
 from tests.studies.inbreast_miniature import make_store
 from tests.studies.small_weights import write_small
@@ -251,6 +253,20 @@ def test_pixels_unlike_those_of_the_training_are_marked_image_by_image_and_count
     assert all("is outside the 0.2-0.3 mm that" in mark for mark in marks)
     warnings = json.loads((tmp_path / "out/results.json").read_text())["warnings"]
     assert any(f"({len(marks)} of {len(marks)} images)" in text for text in warnings)
+
+
+def test_women_whom_the_weights_have_learned_from_are_counted_on_the_page(
+    store: Store, weights: dict[str, Path], tmp_path: Path
+) -> None:
+    loaded = load_weights(weights["single-image"])
+    assert loaded.exam is not None
+    two = store.images["patient"].unique().sort()[:2].to_list()
+    learned = Learned(number_of([two[0], "someone else"]), number_of([two[1]]))
+    save_weights(tmp_path / "known", loaded.card, exam=loaded.exam.state_dict(), learned=learned)
+    assert warn_of_known(store, load(weights["single-image"])) == ()
+    run(store, tmp_path / "known", tmp_path / "out")
+    warnings = json.loads((tmp_path / "out/results.json").read_text())["warnings"]
+    assert any("has learned from 2 of these women" in text for text in warnings)
 
 
 def test_films_are_read_as_the_store_has_them_and_the_page_says_that_screen_does_not(

@@ -18,6 +18,7 @@ from fourview.store.films import count_films
 from fourview.store.phantom_store import draw_store, is_drawn
 from fourview.store.splits import FOLDER, PARTS, Split, make_split
 from fourview.store.store import Store
+from fourview.store.women import key_women
 from fourview.train.patch_index import NEEDED, count_cases
 from fourview.train.recipe import Recipe
 from fourview.weights.learned import Learned, Numbers, number_of
@@ -69,9 +70,7 @@ class TrainingData:
 
     def whom(self, part: str) -> Numbers:
         """The women of one part (of phantoms: the images), as weights.learned numbers them."""
-        women = pl.coalesce("patient", pl.concat_str("dataset", "exam", separator="/"))
-        key = pl.when(pl.col("dataset") == "phantom").then("pixels_sha256").otherwise(women)
-        return number_of(self.rows(part).select(key=key)["key"].to_list())
+        return number_of(key_women(self.rows(part)))
 
     def rows(self, part: str) -> pl.DataFrame:
         """The rows of one part."""

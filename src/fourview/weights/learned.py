@@ -36,6 +36,10 @@ class Learned:
         parts = [[getattr(one, part) for one in every] for part in ("train", "validation")]
         return cls(*(np.unique(np.concatenate([number_of([]), *part])) for part in parts))
 
+    def count_known(self, keys: Iterable[str]) -> int:
+        """How many of these women (store.women.key_women) it has learned from, or was chosen by."""
+        return int(np.isin(number_of(keys), np.union1d(self.train, self.validation)).sum())
+
     def to_bytes(self) -> bytes:
         """The content of the file."""
         return save({"train": self.train, "validation": self.validation})

@@ -206,13 +206,7 @@ def _forecast(forecast: Forecast) -> Section:
 
 
 def _warnings(study: CurveStudy, curve: Curve, forecast: Forecast) -> tuple[str, ...]:
-    found = []
-    if study.card.phantoms:
-        found.append("These images are phantoms: nothing here holds for real ones.")
-    if study.card.phantom_weights:
-        found.append("The features' network saw nothing but phantoms.")
-    if not study.card.trained:
-        found.append("The features' network is untrained; a null and no more.")
+    found = list(study.card.warnings)
     if loud := [p for p in curve.points if p.auc_error > SMALL]:
         found.append(
             f"The mean AUC of {', '.join(str(p.patients) for p in loud)} patients still depends on the draws (standard "

@@ -19,6 +19,7 @@ from fourview.engine import choose_engine
 from fourview.exam import ExamError, SetupError
 from fourview.spread import spread
 from fourview.store.store import Store
+from fourview.store.women import key_women
 from fourview.studies.transfer.breast_input import COLUMNS as READ
 from fourview.studies.transfer.breast_input import Row, read_stored
 from fourview.studies.transfer.extract_folder import KEY, ExtractFolder
@@ -209,6 +210,7 @@ def _write_card(task: Task, store: Store, rows: pl.DataFrame, reader: FeatureRea
         trained=origin.trained,
         phantoms=set(rows["dataset"]) == {PHANTOM},
         phantom_weights=origin.phantoms_only,
+        known=0 if origin.learned is None else origin.learned.count_known(key_women(rows)),
         terms="; ".join(terms),
         store=str(task.store.expanduser().absolute()),
         weights_given=_name_weights(task.weights),

@@ -41,6 +41,7 @@ class FeatureCard(BaseModel):
     weights_hash, preprocessing_hash, data_sha256  what the numbers depend on
     trained            False: the network's weights are random, a null and no more; None: nobody can tell
     phantoms           the images are phantoms;  phantom_weights  the network saw nothing but phantoms
+    known              women (of phantoms: images) whom the network has learned from, as far as its weights say it
     terms              of the set and of the weights, for whoever passes the features on
     store, weights_given, size, view  what `fourview features` was given, folders and files by their absolute path, so
                        that new images can be read in the same way; "" and None: nothing, or an older version
@@ -57,11 +58,29 @@ class FeatureCard(BaseModel):
     trained: bool | None = True
     phantoms: bool = False
     phantom_weights: bool = False
+    known: int = 0
     terms: str = ""
     store: str = ""
     weights_given: str = ""
     size: int | None = None
     view: str | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes numbers on these features less than they seem."""
+        found = []
+        if self.phantoms:
+            found.append("These images are phantoms: nothing here holds for real ones.")
+        if self.phantom_weights:
+            found.append("The features' network saw nothing but phantoms.")
+        if self.known:
+            who = "images" if self.phantoms else "women"
+            found.append(
+                f"The features' network has learned from {self.known} of these {who}: their numbers flatter it."
+            )
+        if not self.trained:
+            found.append("The features' network is untrained; a null and no more.")
+        return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)

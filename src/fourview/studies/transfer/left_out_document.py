@@ -134,11 +134,7 @@ def _warnings(study: SetsStudy, results: tuple[LeftOut, ...]) -> tuple[str, ...]
     phantom = study.features.rows["dataset"] == "phantom"
     if phantom.any():
         found.append("One of the sets is of phantoms: nothing about it holds for real images.")
-    card = study.features.card
-    if card.phantom_weights:
-        found.append("The features' network saw nothing but phantoms.")
-    if not card.trained:
-        found.append("The features' network is untrained; a null and no more.")
+    found += study.features.card.model_copy(update={"phantoms": False}).warnings
     for r in results:
         if r.difference is not None and r.difference.high < 0:
             found.append(f"{r.name}: what was learned elsewhere does worse here than what was learned here.")

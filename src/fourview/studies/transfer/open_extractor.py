@@ -25,6 +25,7 @@ from fourview.weights.card import Card
 from fourview.weights.ensemble import resolve_member
 from fourview.weights.folder import load_weights
 from fourview.weights.imagenet import Family, load_imagenet
+from fourview.weights.learned import Learned
 
 Array = NDArray[np.float32]
 FORMAT = 1  # raised when the same image and weights give other numbers
@@ -32,13 +33,17 @@ FORMAT = 1  # raised when the same image and weights give other numbers
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the numbers of a network come from. trained: None, nobody can tell."""
+    """Where the numbers of a network come from.
+
+    trained  None: nobody can tell;  learned  whom it has learned from; None: nobody, or nobody wrote it down
+    """
 
     name: str = ""
     hash: str = ""
     trained: bool | None = True
     phantoms_only: bool = False
     terms: str = ""
+    learned: Learned | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +111,7 @@ def open_extractor(
         )
     training = card.training
     terms = "; ".join(part for part in (training.terms, card.licence) if part)
-    origin = Origin(card.name, card.weights_hash, training.trained, training.phantoms_only, terms)
+    origin = Origin(card.name, card.weights_hash, training.trained, training.phantoms_only, terms, loaded.learned)
     return FeatureReader(extractor, origin, card, measure.dimension, settings, measure)
 
 

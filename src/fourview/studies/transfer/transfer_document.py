@@ -71,6 +71,9 @@ def _warnings(study: Study, results: Results) -> tuple[str, ...]:
     for name, card in study.cards.items():
         if card.phantom_weights:
             found.append(f"{name}: its network saw nothing but phantoms.")
+        if card.known:
+            who = "images" if card.phantoms else "women"
+            found.append(f"{name}: its network has learned from {card.known} of these {who}: that flatters it.")
         if not card.trained:
             what = "its network is untrained" if card.weights else "its numbers were drawn"
             found.append(f"{name}: {what}; a null and no more.")

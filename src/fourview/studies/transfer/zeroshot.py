@@ -1,10 +1,10 @@
 """Scores of every image of a store from exam weights that were never trained on it, by the pipeline of `screen`.
 
 Networks that read single images (image-wise, single-image, a patch network alone) see one image at a time, as the
-single-image program of the NYU release does: its score is the one that `screen` gives to an exam of that image alone (of
-films if the card says film: see warn_of_films). A view-wise network reads the same view of both breasts together and
-answers for each, so an image's score is what it says of the image's breast. Other wirings read both views of a breast as
-one and say nothing of an image.
+single-image program of the NYU release does: its score is the one that `screen` gives to an exam of that image alone
+(of films if the card says film: see warn_of_films). A view-wise network reads the same view of both breasts together
+and answers for each, so an image's score is what it says of the image's breast. Other wirings read both views of a
+breast as one and say nothing of an image.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from fourview.score import mean_score
 from fourview.screen import Screener, make_ahead
 from fourview.store.films import count_films
 from fourview.store.store import Store
+from fourview.store.women import key_women
 from fourview.train.crops import read_crop
 
 Row = Mapping[str, Any]  # of the manifest
@@ -86,6 +87,17 @@ def warn_of_films(store: Store, screener: Screener) -> tuple[str, ...]:
                 "`screen` takes the background of such files away, and its scores may be others"
             )
     return tuple(dict.fromkeys(found))
+
+
+def warn_of_known(store: Store, screener: Screener) -> tuple[str, ...]:
+    """Of members that have learned from women of this store, as far as their weights say it."""
+    keys = key_women(store.images)
+    who = "images" if (store.images["dataset"] == PHANTOM).all() else "women"
+    return tuple(
+        f"{member.card.name} has learned from {known} of these {who}: numbers about them flatter it"
+        for member in screener.members
+        if member.weights.learned is not None and (known := member.weights.learned.count_known(keys))
+    )
 
 
 def read_store(store: Store, screener: Screener, *, done: Collection[str] = ()) -> Iterator[tuple[ImageResult, ...]]:

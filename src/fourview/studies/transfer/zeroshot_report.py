@@ -11,7 +11,7 @@ from fourview.report.document import Document
 from fourview.report.document_folder import add_document
 from fourview.screen import Screener
 from fourview.store.store import Store
-from fourview.studies.transfer.zeroshot import reads_alone, warn_of_films
+from fourview.studies.transfer.zeroshot import reads_alone, warn_of_films, warn_of_known
 from fourview.studies.transfer.zeroshot_document import (
     ZeroshotReading,
     call_images,
@@ -51,7 +51,12 @@ def report_zeroshot(
         prepared=len(store.images),
         alone=reads_alone(screener),
         scored=_describe_score(screener),
-        marks=(*screener.marks, *warn_of_films(store, screener), *_count_marks(read, screener)),
+        marks=(
+            *screener.marks,
+            *warn_of_known(store, screener),
+            *warn_of_films(store, screener),
+            *_count_marks(read, screener),
+        ),
         origin=_describe_origin(screener),
         settings=(
             ("store", str(store.about.get("dataset", ""))),
