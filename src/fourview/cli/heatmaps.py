@@ -32,6 +32,7 @@ def heatmaps(
 
     Interrupted or killed, the same command goes on. Exit status 1: some exams could not be read.
     """
+    from fourview.store.sets import PHANTOM
     from fourview.store.store import Store
     from fourview.terminal import open_console
     from fourview.train.spread_heatmaps import spread_heatmaps
@@ -61,7 +62,7 @@ def heatmaps(
         typer.echo("fourview: interrupted; what is done stays: run the same command again", err=True)
         raise typer.Exit(INTERRUPTED) from None
     console = open_console()
-    if load_card(folder).training.phantoms_only and not (Store.open(store).images["dataset"] == "phantom").all():
+    if load_card(folder).training.phantoms_only and not (Store.open(store).images["dataset"] == PHANTOM).all():
         typer.echo(
             "ATTENTION: these weights were trained on phantoms only, and the store has real images: what is "
             "learned from such heatmaps is no evidence of what the method can do.",

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from fourview.crop import mirror
 from fourview.exam import VIEWS, Box, Decision, Exam, Finding, Mammogram, View, hash_label
+from fourview.store.sets import PHANTOM
 from fourview.store.store import Store
 
 Row = Mapping[str, Any]  # of the manifest
-PHANTOM = "phantom"
 COLUMNS = (
     "dataset",
     "patient",

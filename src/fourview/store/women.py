@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from fourview.store.sets import PHANTOM
+
 
 def key_women(rows: pl.DataFrame) -> list[str]:
     """One text per row of a manifest.
@@ -12,5 +14,5 @@ def key_women(rows: pl.DataFrame) -> list[str]:
     pixels.
     """
     woman = pl.coalesce("patient", pl.concat_str("dataset", "exam", separator="/"))
-    key = pl.when(pl.col("dataset") == "phantom").then(pl.col("pixels_sha256")).otherwise(woman)
+    key = pl.when(pl.col("dataset") == PHANTOM).then(pl.col("pixels_sha256")).otherwise(woman)
     return list(rows.select(key=key)["key"])

@@ -14,8 +14,8 @@ import polars as pl
 from fourview.exam import SetupError
 from fourview.phantom.folder import ABOUT_FILE, read_about
 from fourview.phantom.recipe import load_recipe
-from fourview.store.films import count_films
 from fourview.store.phantom_store import draw_store, is_drawn
+from fourview.store.sets import PHANTOM, count_films
 from fourview.store.splits import FOLDER, PARTS, Split, make_split
 from fourview.store.store import Store
 from fourview.store.women import key_women
@@ -23,7 +23,7 @@ from fourview.train.patch_index import NEEDED, count_cases
 from fourview.train.recipe import Recipe
 from fourview.weights.learned import Learned, Numbers, number_of
 
-PHANTOM = "phantom:"
+DRAW = "phantom:"  # begins the name of a population that is to be drawn
 ALL = "all"
 LEARNED = ("train", "validation")
 _HASHED = (
@@ -98,7 +98,7 @@ def open_data(
     Raises SetupError for data that are not there, a split that is not there or was made for other images, that has a
     patient in two parts or nothing in a part that is needed, and where a part lacks labels that the stage learns.
     """
-    if data.startswith(PHANTOM):
+    if data.startswith(DRAW):
         store = draw_population(
             data, recipe.phantoms, recipe=recipe.name, cache=cache, jobs=jobs, on_step=on_step or (lambda *_: None)
         )
@@ -113,7 +113,7 @@ def open_data(
     _check_films(table, recipe)
     rows = table.select(*_HASHED, _PATHOLOGY).sort("image").to_dicts()
     digest = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
-    phantoms_only = set(table["dataset"]) == {"phantom"}
+    phantoms_only = set(table["dataset"]) == {PHANTOM}
     return TrainingData(store, table, name_data(store), split, digest, phantoms_only)
 
 
@@ -136,7 +136,7 @@ def draw_population(data: str, asked: Drawn | None, *, recipe: str, cache: Path,
     """
     if asked is None:
         raise SetupError(f"{data}: recipe {recipe} has no section phantoms; need it, or a store")
-    population = load_recipe(data.removeprefix(PHANTOM))
+    population = load_recipe(data.removeprefix(DRAW))
     about = f"{population.name}-{population.difficulty}-{population.hash[:12]}"
     out = cache / f"{about}-seed{asked.seed}-scale{asked.scale:g}-exams{asked.exams}"
     if not is_drawn(out):

@@ -12,13 +12,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fourview.exam import SetupError
+from fourview.store.sets import PHANTOM
 from fourview.store.splits import PARTS, Split
 from fourview.store.store import Store
 from fourview.studies.finetune.recipe import FinetuneRecipe
 from fourview.studies.finetune.targets import Targets, read_targets
 from fourview.studies.transfer.folds import draw_folds
 
-PHANTOM = "phantom"  # data set of a store
 _KEPT = ("image", "exam", "patient", "dataset", "side", "view", "spacing_mm", "pixel_mode", "faces", "pixels_sha256")
 _HASHED = ("image", "patient", "view", "pixels_sha256")
 

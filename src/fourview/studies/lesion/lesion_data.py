@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fourview.store.store import Store
 from fourview.studies.lesion.recipe import LesionRecipe
-from fourview.train.data import PHANTOM, OnStep, draw_population
+from fourview.train.data import DRAW, OnStep, draw_population
 
 
 def open_lesion_data(data: str, recipe: LesionRecipe, *, cache: Path, jobs: int, on_step: OnStep) -> Store:
@@ -18,6 +18,6 @@ def open_lesion_data(data: str, recipe: LesionRecipe, *, cache: Path, jobs: int,
 
     Raises SetupError: no store there, or nothing is said of phantoms.
     """
-    if not data.startswith(PHANTOM):
+    if not data.startswith(DRAW):
         return Store.open(Path(data))
     return draw_population(data, recipe.phantoms, recipe=recipe.name, cache=cache, jobs=jobs, on_step=on_step)

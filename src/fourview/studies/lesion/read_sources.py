@@ -20,13 +20,13 @@ from fourview.exam import FINDINGS, ExamError, Frame, SetupError, View
 from fourview.ingest import ExamSource, ImageSource, IngestOptions, find_exams
 from fourview.prepare import blank_film_once
 from fourview.store.masks import cut_mask
+from fourview.store.sets import PHANTOM
 from fourview.store.store import Store
 from fourview.studies.lesion.boxes import BoxRow
 from fourview.studies.lesion.cases import frame_of
 from fourview.studies.lesion.lesion_weights import Images
 from fourview.train.lesion_classes import role_of
 
-PHANTOM = "phantom"  # data set of a store
 _SHOWN = 3  # images that a message names
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fourview.evaluate import auc
 from fourview.exam import ExamError, SetupError
+from fourview.store.sets import PHANTOM
 from fourview.store.store import Store
 from fourview.studies.lesion.answers import answer_views
 from fourview.studies.lesion.cases import ANGLES, Angle, LesionView, find_lesions
@@ -28,7 +29,6 @@ from fourview.train.loop import train
 from fourview.train.run_folder import RunFolder
 from fourview.train.trained import Step, Trained
 
-PHANTOM = "phantom"  # data set of a store
 _NETWORK = "network."  # begins the tensors' names in the loop
 ANSWER_COLUMNS: dict[str, Any] = {
     "image": pl.String,

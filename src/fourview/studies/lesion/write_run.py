@@ -13,7 +13,7 @@ import polars as pl
 from fourview.exam import ExamError, SetupError
 from fourview.report.document import Document
 from fourview.report.document_folder import add_document
-from fourview.store.films import count_films
+from fourview.store.sets import count_films
 from fourview.store.store import Store
 from fourview.studies.lesion.folds import digest_images
 from fourview.studies.lesion.lesion_input import ReadLesion

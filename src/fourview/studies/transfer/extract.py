@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fourview.engine import choose_engine
 from fourview.exam import ExamError, SetupError
 from fourview.spread import spread
+from fourview.store.sets import PHANTOM
 from fourview.store.store import Store
 from fourview.store.women import key_women
 from fourview.studies.transfer.breast_input import COLUMNS as READ
@@ -31,7 +32,6 @@ from fourview.whole_files import writing_to
 
 # Columns of the manifest that rows.csv has beside COLUMNS.
 MORE = ("angle", "age", "vendor", "spacing_mm", "pixel_mode", "more")
-PHANTOM = "phantom"  # data set of a store
 Array = NDArray[np.float32]
 
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from fourview.engine import choose_engine
 from fourview.exam import SetupError
-from fourview.store.films import count_films
+from fourview.store.sets import count_films
 from fourview.store.store import Store
 from fourview.studies.transfer.extract import make_key
 from fourview.studies.transfer.extract_folder import KEY

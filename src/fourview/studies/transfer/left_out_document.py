@@ -11,6 +11,7 @@ from fourview.evaluate import Estimate
 from fourview.report.document import Cell, Document, Figure, Section, Table
 from fourview.report.plots import draw_forest
 from fourview.report.versions import package_versions
+from fourview.store.sets import PHANTOM
 from fourview.studies.transfer.left_out_sets import LeftOut, SetsStudy
 from fourview.studies.transfer.measures import Measures
 
@@ -131,7 +132,7 @@ def _warnings(study: SetsStudy, results: tuple[LeftOut, ...]) -> tuple[str, ...]
             f"{study.shared} patient ids are in more than one set. They are taken for different women, as ids are per "
             "data set; if they are the same, give their sets one name."
         )
-    phantom = study.features.rows["dataset"] == "phantom"
+    phantom = study.features.rows["dataset"] == PHANTOM
     if phantom.any():
         found.append("One of the sets is of phantoms: nothing about it holds for real images.")
     found += study.features.card.model_copy(update={"phantoms": False}).warnings

@@ -7,11 +7,10 @@ from typing import Literal
 
 import polars as pl
 
-from fourview.store.films import FILM_SETS
+from fourview.store.sets import FILM_SETS, PHANTOM
 from fourview.weights.card import Card
 
 Verdict = Literal["alike", "differs", "not known"]
-_PHANTOM = "phantom"
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def _judge(count: int, *, unsure: bool) -> Verdict:
 
 
 def _nature(rows: pl.DataFrame, card: Card) -> CardFact:
-    phantoms = rows.filter(pl.col("dataset") == _PHANTOM).height
+    phantoms = rows.filter(pl.col("dataset") == PHANTOM).height
     images = "phantoms" if phantoms == rows.height else f"{rows.height - phantoms} images of women"
     training = card.training
     if training.trained is False:

@@ -21,13 +21,12 @@ from fourview.networks.exam import READS_SINGLE_VIEWS, WiredNetwork
 from fourview.prepare import Prepared, PreparedExam
 from fourview.score import mean_score
 from fourview.screen import Screener, make_ahead
-from fourview.store.films import count_films
+from fourview.store.sets import PHANTOM, count_films
 from fourview.store.store import Store
 from fourview.store.women import key_women
 from fourview.train.crops import read_crop
 
 Row = Mapping[str, Any]  # of the manifest
-PHANTOM = "phantom"  # the data set of fourview's own drawings
 _COLUMNS = ("dataset", "exam", "image", "view", "spacing_mm", "pixel_mode", "faces")
 
 

@@ -21,6 +21,7 @@ import polars as pl
 
 from fourview.exam import SetupError
 from fourview.report.document_folder import check_report_folder
+from fourview.store.sets import PHANTOM
 from fourview.store.store import Store
 from fourview.studies.lesion.cases import find_lesions
 from fourview.studies.lesion.folds import LesionFolds, divide_lesions
@@ -34,7 +35,6 @@ from fourview.whole_files import write_whole
 
 FORMAT = "fourview lesion baselines 1"
 SETTINGS, FEATURES, LESIONS, FAILURES = "settings.json", "features.csv", "lesions.csv", "failures.csv"
-PHANTOM = "phantom"  # data set of a store
 FAMILY_METHOD = Method("lr", selection="none")  # of each family alone
 TREES: tuple[Classifier, ...] = ("random_forest", "boosting")  # select by themselves
 OUTLINES = {  # what the masks of a set are

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fourview.exam import SetupError
+from fourview.store.sets import PHANTOM
 from fourview.store.store import Store
 from fourview.studies.lesion.cases import Lesions, LesionView, find_lesions
 from fourview.studies.lesion.folds import OFFICIAL_TEST, digest_images, divide_lesions, hash_lesions
@@ -18,8 +19,6 @@ from fourview.studies.lesion.lesion_weights import LesionCard, LesionWeights
 from fourview.studies.lesion.recipe import LesionRecipe
 from fourview.studies.lesion.run_folder import RECIPE
 from fourview.train.recipe import check_values
-
-PHANTOM = "phantom"
 
 
 @dataclass(frozen=True, eq=False)

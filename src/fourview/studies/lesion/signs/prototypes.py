@@ -17,12 +17,12 @@ from fourview.explain.optimise import FROM_LESION, OptimiseSettings, Prototype, 
 from fourview.explain.target import ClassTarget, Target
 from fourview.report.document import Document, Gallery, GalleryItem, Section, Table
 from fourview.report.versions import package_versions
+from fourview.store.sets import PHANTOM
 from fourview.store.store import Store
 from fourview.studies.lesion.cases import LesionView, find_lesions
 from fourview.studies.lesion.crops import cut_lesion
 from fourview.studies.lesion.lesion_input import standardise
 from fourview.studies.lesion.lesion_weights import LesionWeights
-from fourview.studies.lesion.signs.cases import PHANTOM
 from fourview.studies.lesion.signs.pictures import draw_prototype
 from fourview.train.crops import read_crop, read_masks
 from fourview.weights.card import Card

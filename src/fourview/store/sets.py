@@ -1,15 +1,19 @@
-"""Digitised films of a store: of these `prepare` keeps the breast alone and sets the rest to 0 (film.blank_film)."""
+"""What the name of an image's set says: a drawing of fourview; a digitised film.
+
+Of films `prepare` keeps the breast alone and sets the rest to 0 (film.blank_film).
+"""
 
 from __future__ import annotations
 
 import polars as pl
 
+PHANTOM = "phantom"
 FILM_SETS = ("cbis-ddsm", "ddsm", "mini-ddsm", "mini-mias")
 
 
 def is_film() -> pl.Expr:
     """Of rows of a manifest: whether an image is a digitised film; never null. Phantoms are, of the unit "film"."""
-    drawn = (pl.col("dataset") == "phantom") & (pl.col("vendor") == "film")
+    drawn = (pl.col("dataset") == PHANTOM) & (pl.col("vendor") == "film")
     return pl.col("dataset").is_in(FILM_SETS) | drawn.fill_null(value=False)
 
 

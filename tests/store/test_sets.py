@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from fourview.store.films import count_films, is_film
+from fourview.store.sets import count_films, is_film
 
 
 def test_films_are_told_by_the_set_and_never_by_a_missing_or_a_scanners_name() -> None:
