@@ -142,6 +142,7 @@ def test_the_protocol_has_what_was_asked_for() -> None:
     assert len(names) == len(set(names)) == 9
 
 
+@pytest.mark.slow
 def test_circles_of_films_are_compared_by_ranks_in_folds_and_pairs_stay_together(tmp_path: Path) -> None:
     films = write_miniature(tmp_path / "films", women=18)
     protocol = lesions_mini_mias.Protocol(films, tmp_path / "cache", changes=(*SMALL, "ensemble.seeds=1"))

@@ -148,6 +148,7 @@ def test_a_population_without_cancers_is_refused() -> None:
 # the maps
 
 
+@pytest.mark.slow
 def test_maps_are_those_that_screen_shows_beside_its_readings(weights: Path, taken: list[Truth]) -> None:
     exam = taken[0].drawn.to_exam()
     shown = Screener.load(weights, device="cpu", jitter=0).read(exam).heatmaps

@@ -85,6 +85,7 @@ def verdicts(table: pl.DataFrame) -> dict[str, str]:
 # the protocol
 
 
+@pytest.mark.slow
 def test_the_test_population_has_2000_positive_breasts_at_every_difficulty_and_is_no_larger_than_that_needs() -> None:
     counts = {d: count_positives(REAL.population(d), REAL.test) for d in REAL.difficulties}
     assert min(counts.values()) >= 2000

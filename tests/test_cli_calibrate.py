@@ -187,6 +187,7 @@ def test_screen_takes_the_calibration_of_the_card_if_a_prevalence_is_given(
     assert "p_malignant_calibrated" in pl.read_csv(tmp_path / "site/readings.csv").columns
 
 
+@pytest.mark.slow
 def test_screen_refuses_a_calibration_or_a_prevalence_alone_and_one_of_other_weights(
     fourview: Fourview, made: Path, tmp_path: Path
 ) -> None:

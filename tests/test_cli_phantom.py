@@ -101,6 +101,7 @@ def test_the_card_names_hash_ceilings_and_how_often_everything_is(run: Run) -> N
     assert hard.difficulty == "hard"
 
 
+@pytest.mark.slow
 def test_a_store_is_drawn_ready_to_be_checked_and_split(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "store"
     result = run("phantom", "--exams", 6, "--format", "store", "--out", out, "--seed", 5, "--jobs", 2, *SMALL)
@@ -236,6 +237,7 @@ def test_the_page_of_one_exam_is_written_where_it_is_wanted_or_here(
     assert isinstance(again.exception, SetupError)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_ctrl_c_leaves_whole_exams_that_the_same_command_completes(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"

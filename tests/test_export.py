@@ -76,10 +76,9 @@ def test_other_programs_get_the_answers_of_torch(weights, tmp_path: Path, to: st
     ("wiring", "to"),
     [
         *((wiring, "openvino") for wiring in ("image-wise", "single-image", "side-wise", "joint")),
-        ("joint", "onnx"),
         *(
             pytest.param(wiring, "onnx", marks=pytest.mark.slow)
-            for wiring in ("image-wise", "single-image", "side-wise")
+            for wiring in ("image-wise", "single-image", "side-wise", "joint")
         ),
     ],
 )

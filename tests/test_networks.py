@@ -272,7 +272,7 @@ def check_heatmaps(goldens: Goldens, patch: Weights, name: str, stride: int, eng
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", ["1_L_CC", "1_R_CC"])
+@pytest.mark.parametrize("name", ["1_L_CC", pytest.param("1_R_CC", marks=pytest.mark.slow)])
 def test_heatmaps_are_upstreams(goldens, patch, name, engine) -> None:
     check_heatmaps(goldens, patch, name, 256, engine)
 

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_console_commands_run_in_order(tmp_path: Path) -> None:
     (block,) = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
     commands = [line for line in block.splitlines() if line]

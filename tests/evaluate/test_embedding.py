@@ -70,7 +70,7 @@ def test_too_little_to_draw_is_refused() -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("umap") is not None, reason="umap-learn is installed")
 def test_a_missing_umap_is_named_with_what_to_install() -> None:
-    with pytest.raises(SetupError, match=r"fourview\[umap\]"):
+    with pytest.raises(SetupError, match=r"pip install \"\.\[umap\]\""):
         umap(_features())
 
 

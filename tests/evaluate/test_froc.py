@@ -159,6 +159,7 @@ def test_every_point_of_the_curve_is_what_counting_marks_gives(seed: int) -> Non
     assert [pytest.approx(naive_point(marked, t)) for t in curve.thresholds] == list(points)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000))
 def test_the_sensitivity_at_a_rate_is_the_best_point_of_the_curve_up_to_it(seed: int) -> None:
     marked = drawn(seed)

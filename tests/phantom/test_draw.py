@@ -80,6 +80,7 @@ def test_a_finer_scale_draws_the_same_woman_with_smaller_pixels() -> None:
     assert coarse.study_uid != fine.study_uid
 
 
+@pytest.mark.slow
 def test_dense_breasts_are_brighter_than_fatty_ones() -> None:
     def brightness(density: str) -> float:
         images = [draw(seed, scale=0.1, findings=(), density=density).images[0].pixels for seed in range(5)]
@@ -135,6 +136,7 @@ def test_a_finding_changes_only_its_surroundings_in_both_views_of_its_breast(
     assert abs(depths[0] - depths[1]) < 8  # as far from the nipple in CC as in MLO
 
 
+@pytest.mark.slow
 def test_lateral_findings_lie_high_in_cc_and_upper_findings_high_in_mlo() -> None:
     def row(view: View, **place: float) -> float:
         finding = PhantomFinding(view.side, "mass", malignant=False, **place)
@@ -204,6 +206,7 @@ def test_without_findings_given_one_is_drawn_and_an_empty_list_is_a_normal_exam(
     assert draw(6, scale=0.1, findings=()).findings == ()
 
 
+@pytest.mark.slow
 def test_full_scale_has_the_size_of_a_real_detector() -> None:
     image = draw(1, scale=1.0, findings=()).images[0]
     assert image.pixels.shape == (3328, 2560)

@@ -133,6 +133,7 @@ def test_density_given_age_is_that_of_the_recipe() -> None:
         assert len(own) / len(plans) == pytest.approx(band.share, abs=0.03)
 
 
+@pytest.mark.slow
 def test_acquisition_does_not_know_the_label() -> None:
     plans = enriched()
     for label in ("malignant", "benign"):

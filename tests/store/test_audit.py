@@ -66,6 +66,7 @@ def test_twenty_planted_copies_are_found_among_a_hundred_images_and_nothing_else
         assert not match.upside_down
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("view", ["R-CC", "L-MLO"])
 def test_each_change_alone_is_seen_through_even_in_a_set_of_two(

@@ -770,7 +770,7 @@ def test_a_cluster_that_is_not_there_is_a_wrong_setup(tmp_path: Path) -> None:
 def test_without_dask_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     root = write_set(tmp_path / "set", [Drawn("e", "L-CC")])
-    with pytest.raises(SetupError, match=r"fourview\[cluster\]"):
+    with pytest.raises(SetupError, match=r"pip install \"\.\[cluster\]\""):
         make(root, tmp_path / "store", cluster="tcp://127.0.0.1:1")
 
 

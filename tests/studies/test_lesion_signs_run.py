@@ -177,6 +177,7 @@ def test_channels_that_are_named_add_up_to_the_score(drawn: Store, others: Path)
     assert all(channel.values.shape == tuple(x.shape[2:]) for channel in shown)
 
 
+@pytest.mark.slow
 def test_signs_are_asked_from_a_store_to_a_page_and_the_same_command_goes_on(
     drawn: Store, others: Path, tmp_path: Path
 ) -> None:

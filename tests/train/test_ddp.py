@@ -58,6 +58,7 @@ def test_a_failure_in_one_process_names_the_batch_of_all_and_ends_all(tmp_path: 
     assert sorted(failure["names"][0]) == sorted(f"exam 1-{place}" for place in range(8, 16))
 
 
+@pytest.mark.slow
 def test_a_wrong_set_up_is_said_once_however_many_processes(phantom_store: Path, tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(format_recipe(exam_recipe("loop.micro_batch=1", "exam.heatmaps=true")))
     words = ["train", "exam", str(tmp_path / "recipe.toml"), "--data", str(phantom_store), "--split", SPLIT]

@@ -78,7 +78,7 @@ def test_a_stage_that_is_killed_again_and_again_ends_the_same(
     assert resumed.best.table.equals(whole.best.table)
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ["patch", *(pytest.param(s, marks=pytest.mark.slow) for s in ("birads", "exam"))])
 def test_workers_change_nothing_of_a_stage(open_phantoms: Open, tmp_path: Path, stage: Stage) -> None:
     runs = []
     for workers in (0, 1):
