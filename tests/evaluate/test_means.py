@@ -17,6 +17,8 @@ def test_without_clusters_the_interval_is_students() -> None:
     found = clustered_mean(values, name="mean")
     low, high = ttest_1samp(values, 0).confidence_interval(0.95)
     assert (found.value, found.low, found.high) == pytest.approx((values.mean(), low, high))
+    assert (found.n, found.positives) == (40, None)
+    assert "positive" not in str(found)
 
 
 def test_units_of_one_woman_count_less() -> None:

@@ -188,6 +188,13 @@ def test_a_forest_writes_counts_and_interval_of_every_row_in_order() -> None:
     assert bold == ["Models", "Differences"]
 
 
+def test_a_forest_of_means_counts_units_alone() -> None:
+    svg = draw_forest([("a", replace(AUC, positives=None))], x_label="mean")
+    assert _place(svg, "1,440")
+    assert _place(svg, "n")
+    assert "positives" not in svg
+
+
 def test_a_forest_can_be_empty_or_hold_nothing_finite() -> None:
     ET.fromstring(draw_forest([], x_label="AUC"))
     nothing = replace(AUC, value=math.nan, low=math.nan, high=math.nan)

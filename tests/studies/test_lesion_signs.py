@@ -13,7 +13,7 @@ from fourview.exam import Box, Frame
 from fourview.networks.lesion import LesionNetwork
 from fourview.studies.lesion.cases import LesionView
 from fourview.studies.lesion.crops import LesionCrop
-from fourview.studies.lesion.signs.adjust import adjust_bh, p_of_area
+from fourview.studies.lesion.signs.adjust import adjust_bh, known_p, p_of_area
 from fourview.studies.lesion.signs.associations import measure_margins, measure_where
 from fourview.studies.lesion.signs.cases import AskedLesion
 from fourview.studies.lesion.signs.collect import Seen
@@ -213,10 +213,13 @@ def test_a_planted_unit_is_discovered_and_noise_is_not() -> None:
     assert {test.channel for test in tests} == {0, 2, 3}
     first, *others = tests
     assert (first.channel, first.token) == (2, token)
-    assert first.area > 0.85
-    assert first.p < 0.001
-    assert all(test.p > 0.05 for test in others)
-    assert first.having == int(having.sum())
+    assert 0.8 < first.area.low < first.area.value < first.area.high
+    assert known_p(first.area) < 0.001
+    assert all(known_p(test.area) > 0.05 for test in others)
+    assert (first.area.n, first.area.positives) == (LESIONS, int(having.sum()))
+    assert first.area.clusters == LESIONS // 2
+    assert first.within is not None
+    assert first.within.n == LESIONS // 2
 
 
 def test_a_unit_is_shown_where_it_was_highest_each_lesion_once() -> None:

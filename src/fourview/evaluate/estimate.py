@@ -14,7 +14,8 @@ class Estimate:
 
     value, low, high  the estimate and its 95 % interval; low and high are NaN where none can be given
     se         standard error on the metric's own scale; NaN where there is none
-    n          units counted; positives among them (for a proportion: those that have the property)
+    n          units counted
+    positives  among them (for a proportion: those that have the property); None: nothing is positive, as of a mean
     clusters   exams or patients that the units belong to
     unit       "breast", "image", "exam", "patient"
     method     of the interval
@@ -28,7 +29,7 @@ class Estimate:
     high: float
     se: float
     n: int
-    positives: int
+    positives: int | None
     clusters: int
     unit: str
     method: str
@@ -38,10 +39,9 @@ class Estimate:
     def __str__(self) -> str:
         value, low, high = (f"{round(x, 3) + 0.0:.3f}" for x in (self.value, self.low, self.high))  # never -0.000
         interval = "no interval" if math.isnan(self.low) else f"95 % {low} to {high}"
-        return (
-            f"{self.name} {value} ({interval}; {self.n} {self.unit}s, {self.positives} positive, {self.clusters} "
-            f"clusters; {self.method})"
-        )
+        positive = "" if self.positives is None else f" {self.positives} positive,"
+        counted = f"{self.n} {self.unit}s,{positive} {self.clusters} clusters"
+        return f"{self.name} {value} ({interval}; {counted}; {self.method})"
 
 
 def logit_interval(value: float, se: float, *, quantile: float = Z_95) -> tuple[float, float]:

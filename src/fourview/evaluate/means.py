@@ -77,7 +77,7 @@ def mean_ratio(
     low, high = (ratio * math.exp(-half), ratio * math.exp(half)) if known else (math.nan, math.nan)
     method = f"ratio of means, log scale, t with {degrees} degrees of freedom, {_kind(cluster)}"
     warnings = () if known else (NO_VARIANCE,)
-    return Estimate(name, ratio, low, high, se, len(a), 0, degrees + 1, unit, method, warnings)
+    return Estimate(name, ratio, low, high, se, len(a), None, degrees + 1, unit, method, warnings)
 
 
 def _estimate(
@@ -98,7 +98,7 @@ def _estimate(
     method = f"{paired}t with {degrees} degrees of freedom, {_kind(cluster)}"
     warnings = () if known else (NO_VARIANCE,)
     n = len(numbers)
-    return Estimate(name, value, value - half, value + half, se, n, 0, clusters, unit, method, warnings, p)
+    return Estimate(name, value, value - half, value + half, se, n, None, clusters, unit, method, warnings, p)
 
 
 def _check(values: ArrayLike, cluster: Clusters, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

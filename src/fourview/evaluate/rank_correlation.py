@@ -74,7 +74,7 @@ def spearman(
     kind = "independent units" if cluster is None else "clustered"
     method = f"{'partial ' if fixed is not None else ''}Spearman, bootstrap of {resamples}, {kind}, percentiles"
     warnings = () if known else (NO_VARIANCE,)
-    return Estimate(name, value, low, high, se, n, 0, clusters, unit, method, warnings, p)
+    return Estimate(name, value, low, high, se, n, None, clusters, unit, method, warnings, p)
 
 
 def _correlate(first: Floats, second: Floats) -> float:

@@ -73,6 +73,23 @@ class RocCurves:
         warnings = few_units(yes, numbers)
         return cls(areas, covariance, len(yes), int(yes.sum()), clusters, rarer, "clustered", warnings)
 
+    def estimates(self, *, unit: str = "breast", name: str = "AUC") -> tuple[Estimate, ...]:
+        """Each area with its 95 % interval, Student's t on the logit scale."""
+        degrees = max(1, self.rarer - 1)
+        quantile = float(stdtrit(degrees, 0.975))
+        found = []
+        for value, variance in zip(self.areas.tolist(), np.diag(self.covariance).tolist(), strict=True):
+            se = math.sqrt(max(0.0, variance))
+            low, high = logit_interval(value, se, quantile=quantile) if se > 0 else (math.nan, math.nan)
+            warnings = self.warnings
+            if math.isnan(low):
+                why = "there is no variance to go by" if 0 < value < 1 else "the classes are separated without an error"
+                warnings += (f"{why}: no interval can be given",)
+            method = _describe(self, f"logit, t with {degrees} degrees of freedom")
+            counted = self.n, self.positives, self.clusters
+            found.append(Estimate(name, value, low, high, se, *counted, unit, method, warnings))
+        return tuple(found)
+
 
 def auc(
     truth: ArrayLike,
@@ -89,26 +106,7 @@ def auc(
     curves = RocCurves.measure(truth, scores, cluster=cluster)
     if len(curves.areas) != 1:
         raise SetupError(f"found {len(curves.areas)} scores; need one (compare several with auc_difference)")
-    value, se = float(curves.areas[0]), math.sqrt(max(0.0, float(curves.covariance[0, 0])))
-    degrees = max(1, curves.rarer - 1)
-    low, high = logit_interval(value, se, quantile=float(stdtrit(degrees, 0.975))) if se > 0 else (math.nan, math.nan)
-    warnings = curves.warnings
-    if math.isnan(low):
-        why = "there is no variance to go by" if 0 < value < 1 else "the classes are separated without an error"
-        warnings += (f"{why}: no interval can be given",)
-    return Estimate(
-        name,
-        value,
-        low,
-        high,
-        se,
-        curves.n,
-        curves.positives,
-        curves.clusters,
-        unit,
-        _describe(curves, f"logit, t with {degrees} degrees of freedom"),
-        warnings,
-    )
+    return curves.estimates(unit=unit, name=name)[0]
 
 
 def delong_auc(truth: ArrayLike, scores: ArrayLike, *, unit: str = "breast", name: str = "AUC (DeLong)") -> Estimate:

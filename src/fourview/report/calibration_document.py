@@ -123,7 +123,7 @@ def _draw(name: str, title: str, before: Measurement, after: Measurement) -> Fig
         data[label] = numbers
         lines.append(Line(label, *numbers.values()))
     first = before.estimates[0]
-    prevalence = before.prevalence or first.positives / first.n
+    prevalence = before.prevalence or (first.positives or 0) / first.n
     svg = draw_calibration(lines, log=prevalence < LOG_BELOW)
     caption = (
         f"Observed share over mean predicted probability, {len(before.bins.bins)} and {len(after.bins.bins)} bins of "

@@ -94,7 +94,7 @@ def _measure(name: str, truth: Targets, p: Answers, women: Sequence[str]) -> dic
         f"auc_{name}_low": found.low,
         f"auc_{name}_high": found.high,
         f"{name}_n": float(found.n),
-        f"{name}_positives": float(found.positives),
+        f"{name}_positives": float(truth[known].sum()),
     }
 
 

@@ -64,6 +64,14 @@ def test_what_differs_everywhere_stands_in_the_cell() -> None:
     assert "n = 1,379 breasts, 1,378 clusters." in printed.facts[2]
 
 
+def test_of_a_mean_nothing_is_positive() -> None:
+    mean = replace(AUC, name="mean", positives=None)
+    assert write_facts(mean) == "n = 1,440 breasts, 720 clusters"
+    assert write_facts(replace(mean, value=0.0)) == "n = 1,440 breasts, 720 clusters"  # not "0 of 1,440"
+    printed = _table(("", "value"), ("AUC", AUC), ("mean", mean))
+    assert [row[printed.columns.index(("positives", True))].text for row in printed.rows] == ["61", "–"]
+
+
 def test_each_distinct_warning_stands_once_below_with_its_letter_at_every_estimate_it_is_about() -> None:
     few, both = replace(AUC, warnings=("few",)), replace(AUC, warnings=("tied", "few"))
     printed = _table(("AUC",), (few,), (AUC,), (both,))

@@ -98,15 +98,16 @@ def print_table(table: Table) -> PrintedTable:
 def write_facts(estimate: Estimate, facts: Sequence[Fact] = FACTS) -> str:
     """n = 1,440 breasts, 61 positive, 720 clusters; of a share: 60 of 61 breasts. The unit stands where n does."""
     parts = []
-    share = abs(estimate.value * estimate.n - estimate.positives) < _EXACT
-    if "positives" in facts and share:
-        parts.append(f"{write_count(estimate.positives)} of {write_count(estimate.n, estimate.unit)}")
+    positives = estimate.positives if "positives" in facts else None
+    share = positives is not None and abs(estimate.value * estimate.n - positives) < _EXACT
+    if positives is not None and share:
+        parts.append(f"{write_count(positives)} of {write_count(estimate.n, estimate.unit)}")
     elif "n" in facts:
         parts.append(f"n = {write_count(estimate.n, estimate.unit)}")
     elif "unit" in facts:
         parts.append(f"units are {plural(estimate.unit)}")
-    if "positives" in facts and not share:
-        parts.append(f"{write_count(estimate.positives)} positive")
+    if positives is not None and not share:
+        parts.append(f"{write_count(positives)} positive")
     if "clusters" in facts and not ("n" in facts and estimate.clusters == estimate.n):
         parts.append(write_count(estimate.clusters, "cluster"))
     return ", ".join(parts)
@@ -133,6 +134,8 @@ def _print_fact(estimates: Sequence[Estimate], fact: Fact) -> PrintedCell:
     if not estimates:
         return PrintedCell("")
     value = getattr(estimates[0], fact)
+    if value is None:
+        return PrintedCell("–")
     return PrintedCell(write_number(value), "number") if isinstance(value, int) else PrintedCell(value)
 
 

@@ -47,12 +47,13 @@ def draw_forest(rows: Sequence[Row], *, x_label: str, reference: float | None = 
         numbers = [_numbers(row) for row in rows]
         bold = [isinstance(row, str) for row in rows]
         label_width = max((text_width(t, bold=b) for t, b in zip(labels, bold, strict=True)), default=0.0)
-        count_width = max(text_width(text, SMALL) for text in (*counts, "positives / n"))
+        counted = "n" if all(e.positives is None for e in estimates) else "positives / n"
+        count_width = max(text_width(text, SMALL) for text in (*counts, counted))
         number_width = max(text_width(text, SMALL) for text in (*numbers, "estimate (95 % interval)"))
         plot_left = _EDGE + label_width + _GAP + count_width + _GAP
         plot_right = plot_left + _PLOT
         sheet = new_sheet(round(plot_right + _GAP + number_width + _EDGE), round(_HEAD + _ROW * len(rows) + _BOTTOM))
-        write(sheet, plot_left - _GAP, _HEAD / 2, "positives / n", size=SMALL, colour=FAINT, align="right")
+        write(sheet, plot_left - _GAP, _HEAD / 2, counted, size=SMALL, colour=FAINT, align="right")
         write(sheet, plot_right + _GAP, _HEAD / 2, "estimate (95 % interval)", size=SMALL, colour=FAINT)
         for number, (label, count, text) in enumerate(zip(labels, counts, numbers, strict=True)):
             middle = _HEAD + (number + 0.5) * _ROW
@@ -74,7 +75,10 @@ def _label(row: Row) -> str:
 
 
 def _counts(row: Row) -> str:
-    return "" if isinstance(row, str) else f"{row[1].positives:,} / {row[1].n:,}"
+    if isinstance(row, str):
+        return ""
+    positives = row[1].positives
+    return f"{row[1].n:,}" if positives is None else f"{positives:,} / {row[1].n:,}"
 
 
 def _numbers(row: Row) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from fourview.evaluate import Estimate, RocCurves, auc
+from fourview.evaluate import Estimate, RocCurves
 
 
 def adjust_bh(p: Sequence[float]) -> list[float]:
@@ -27,6 +27,11 @@ def adjust_bh(p: Sequence[float]) -> list[float]:
         smallest = min(smallest, p[place] * len(order) / rank)
         found[place] = smallest
     return found
+
+
+def known_p(estimate: Estimate) -> float:
+    """Its p value; NaN where it has none."""
+    return math.nan if estimate.p is None else estimate.p
 
 
 def p_of_area(area: float, se: float, *, clusters: int, rarer: int) -> float:
@@ -46,6 +51,15 @@ def tested_auc(
     truth: NDArray[Any], scores: NDArray[np.float64], *, cluster: NDArray[Any], unit: str, name: str
 ) -> Estimate:
     """`evaluate.auc` with the p value of one half."""
+    return tested_aucs(truth, scores, cluster=cluster, unit=unit, name=name)[0]
+
+
+def tested_aucs(
+    truth: NDArray[Any], scores: NDArray[np.float64], *, cluster: NDArray[Any], unit: str, name: str
+) -> tuple[Estimate, ...]:
+    """The same of each of several scores, (scores, units)."""
     curves = RocCurves.measure(truth, scores, cluster=cluster)
-    found = auc(truth, scores, cluster=cluster, unit=unit, name=name)
-    return replace(found, p=p_of_area(found.value, found.se, clusters=curves.clusters, rarer=curves.rarer))
+    return tuple(
+        replace(found, p=p_of_area(found.value, found.se, clusters=curves.clusters, rarer=curves.rarer))
+        for found in curves.estimates(unit=unit, name=name)
+    )

@@ -6,7 +6,6 @@ malignant: so everything is asked once more of malignant lesions alone.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -16,12 +15,11 @@ from numpy.typing import NDArray
 
 from fourview.evaluate import Estimate, auc_difference
 from fourview.evaluate.means import clustered_mean, mean_ratio, paired_mean_difference
-from fourview.studies.lesion.signs.adjust import adjust_bh, tested_auc
+from fourview.studies.lesion.signs.adjust import adjust_bh, known_p, tested_auc
 from fourview.studies.lesion.signs.collect import Seen
 from fourview.studies.lesion.signs.read import CHANCE, CONTROLS, DRAWN, LesionMethod
-from fourview.studies.lesion.signs.words import LEAST
+from fourview.studies.lesion.signs.words import LEAST, UNIT
 
-UNIT = "lesion image"
 Among = Literal["all", "malignant"]
 AMONG: tuple[Among, ...] = ("all", "malignant")
 Zone = Literal["core", "margin", "outside", "lesion"]
@@ -137,8 +135,8 @@ def _margin(
 
 def _adjust(tests: Sequence[MarginTest]) -> tuple[MarginTest, ...]:
     """The p values of all areas, and of all differences, adjusted together."""
-    p = [test.area.p if test.area.p is not None else math.nan for test in tests]
-    p += [one.p if one.p is not None else math.nan for test in tests for one in test.better]
+    p = [known_p(test.area) for test in tests]
+    p += [known_p(one) for test in tests for one in test.better]
     adjusted = iter(adjust_bh(p))
     areas = [replace(test.area, p=next(adjusted)) for test in tests]
     better = [tuple(replace(one, p=next(adjusted)) for one in test.better) for test in tests]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +12,14 @@ from fourview.evaluate import Estimate, auc
 from fourview.report.document import Document, Figure, Gallery, Section, Table
 from fourview.report.plots import draw_forest
 from fourview.report.versions import package_versions
-from fourview.studies.lesion.signs.associations import AMONG, UNIT, MarginTest, WhereTest
+from fourview.studies.lesion.signs.adjust import known_p
+from fourview.studies.lesion.signs.associations import AMONG, MarginTest, WhereTest
 from fourview.studies.lesion.signs.collect import Seen
 from fourview.studies.lesion.signs.image import SignTest
 from fourview.studies.lesion.signs.probes import ProbeTest
 from fourview.studies.lesion.signs.read import CHANCE, CONTROLS, DISC, DRAWN, EDGES
 from fourview.studies.lesion.signs.units import DISCOVERED, UnitTest
-from fourview.studies.lesion.signs.words import LEAST
+from fourview.studies.lesion.signs.words import LEAST, UNIT
 
 MOST_UNITS = 30  # on the page; units.csv has all
 AMONG_WORDS = {"all": "all lesions", "malignant": "malignant lesions alone"}
@@ -224,18 +225,16 @@ _PS = "p values are adjusted over all of these tests (Benjamini and Hochberg)."
 
 def _unit_section(found: SignsFound) -> Section:
     tests = found.units
-    discovered = [test for test in tests if test.p < DISCOVERED]
-    columns = ("network", "channel", "word", "n with / all", "AUC", "among malignant", "weight", "adjusted p")
+    discovered = [test for test in tests if known_p(test.area) < DISCOVERED]
+    columns = ("network", "channel", "word", "AUC", "among malignant", "weight")
     rows = tuple(
         (
             f"{t.network + 1}",
             f"{t.channel}",
             " ".join(t.token),
-            f"{t.having} / {t.images}",
             t.area,
-            None if math.isnan(t.within) else t.within,
+            t.within,
             None if math.isnan(t.weight) else t.weight,
-            t.p,
         )
         for t in tests[:MOST_UNITS]
     )
@@ -251,10 +250,13 @@ def _unit_section(found: SignsFound) -> Section:
     )
     parts: tuple[Table | Figure | Gallery, ...] = (
         Table("units_by_word", "Discoveries per word", ("word", "units tested", "discoveries"), per_word),
-        Table("units", "Units with the smallest p", columns, rows),
+        Table("units", "Units with the smallest p", columns, rows, note=_PS_UNITS),
         *found.unit_galleries,
     )
     return Section("units", "Units of the last map", parts if tests else found.unit_galleries, text=text)
+
+
+_PS_UNITS = "p values are adjusted over all units, networks and words (Benjamini and Hochberg)."
 
 
 def _probe_section(found: SignsFound) -> Section:
@@ -288,6 +290,22 @@ def _named(estimate: Estimate, name: str) -> Estimate:
     return Estimate(**{**estimate.__dict__, "name": name})
 
 
+def _tabulate(suffix: str, areas: Sequence[Estimate | None]) -> dict[str, list[object]]:
+    """Each area, its interval, and the lesion images and those with the word; empty where there is none."""
+
+    def column(pick: Callable[[Estimate], float | None]) -> list[object]:
+        values = [None if area is None else pick(area) for area in areas]
+        return [None if value is None or math.isnan(value) else value for value in values]
+
+    return {
+        f"auc{suffix}": column(lambda area: area.value),
+        f"low{suffix}": column(lambda area: area.low),
+        f"high{suffix}": column(lambda area: area.high),
+        f"images{suffix}": column(lambda area: area.n),
+        f"with_word{suffix}": column(lambda area: area.positives),
+    }
+
+
 def tabulate_names(tests: Sequence[UnitTest]) -> dict[str, list[object]]:
     """Columns of units.csv."""
     return {
@@ -296,10 +314,7 @@ def tabulate_names(tests: Sequence[UnitTest]) -> dict[str, list[object]]:
         "descriptor": [test.token[0] for test in tests],
         "word": [test.token[1] for test in tests],
         "weight": [None if math.isnan(test.weight) else test.weight for test in tests],
-        "auc": [test.area for test in tests],
-        "se": [None if math.isnan(test.se) else test.se for test in tests],
-        "auc_malignant": [None if math.isnan(test.within) else test.within for test in tests],
-        "adjusted_p": [None if math.isnan(test.p) else test.p for test in tests],
-        "images": [test.images for test in tests],
-        "with_word": [test.having for test in tests],
+        **_tabulate("", [test.area for test in tests]),
+        "adjusted_p": [None if math.isnan(known_p(test.area)) else known_p(test.area) for test in tests],
+        **_tabulate("_malignant", [test.within for test in tests]),
     }

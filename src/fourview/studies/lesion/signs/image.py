@@ -15,8 +15,8 @@ from fourview.studies.lesion.handcrafted.numbers import Family, list_names
 from fourview.studies.lesion.handcrafted.store import measure_views
 from fourview.studies.lesion.signs.adjust import adjust_bh
 from fourview.studies.lesion.signs.collect import Seen
+from fourview.studies.lesion.signs.words import UNIT
 
-UNIT = "lesion image"
 SIZE: tuple[Family, str] = ("shape", "log diameter")
 SIGNS: tuple[tuple[Family, str, str], ...] = (  # family and name of a hand-crafted number, what it stands for
     ("margin", "spiculation, lines of 1.5 px", "spiculation: lines that run outwards"),

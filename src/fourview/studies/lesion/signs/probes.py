@@ -6,7 +6,6 @@ image but nothing that was learned.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,16 +17,15 @@ from sklearn.preprocessing import StandardScaler
 
 from fourview.evaluate import Estimate, auc, auc_difference
 from fourview.exam import SetupError
-from fourview.studies.lesion.signs.adjust import adjust_bh, tested_auc
+from fourview.studies.lesion.signs.adjust import adjust_bh, known_p, tested_auc
 from fourview.studies.lesion.signs.cases import group_networks
 from fourview.studies.lesion.signs.collect import Seen
-from fourview.studies.lesion.signs.words import LEAST, Token, frequent_tokens, having
+from fourview.studies.lesion.signs.words import LEAST, UNIT, Token, frequent_tokens, having
 from fourview.studies.transfer.folds import draw_folds, walk_folds
 
 Floats = NDArray[np.float64]
 PENALTY = 0.01  # C, the inverse: features are as many as lesions
 FOLDS = 5
-UNIT = "lesion image"
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,8 @@ def measure_probes(seen: Seen, tokens: Sequence[frozenset[Token]], *, seed: int 
     for token in frequent_tokens(tokens):
         if (test := _test(seen, tokens, token, seed=seed)) is not None:
             found.append(test)
-    areas = adjust_bh([math.nan if test.area.p is None else test.area.p for test in found])
-    more = adjust_bh([math.nan if test.more.p is None else test.more.p for test in found])
+    areas = adjust_bh([known_p(test.area) for test in found])
+    more = adjust_bh([known_p(test.more) for test in found])
     return tuple(
         replace(test, area=replace(test.area, p=a), more=replace(test.more, p=m))
         for test, a, m in zip(found, areas, more, strict=True)

@@ -5,18 +5,19 @@ Method: in the spirit of Wu et al. 2018 (DeepMiner), who rank units by highest v
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fourview.evaluate import RocCurves
+from fourview.evaluate import Estimate, RocCurves
 from fourview.networks.lesion import BENIGN, MALIGNANT, LesionNetwork
-from fourview.studies.lesion.signs.adjust import adjust_bh, p_of_area
+from fourview.studies.lesion.signs.adjust import adjust_bh, known_p, tested_aucs
 from fourview.studies.lesion.signs.cases import group_networks
 from fourview.studies.lesion.signs.collect import Seen
-from fourview.studies.lesion.signs.words import Token, frequent_tokens, having
+from fourview.studies.lesion.signs.words import LEAST, UNIT, Token, frequent_tokens, having
 
 DISCOVERED = 0.05  # false discovery rate
 PER_IMAGE = 8  # units that count as the strongest of an image
@@ -28,21 +29,17 @@ class UnitTest:
     """One unit against one word.
 
     network, channel  of the last map;  weight  of the unit in the log-odds of malignant; NaN: the map is not averaged
-    area    AUC of its highest value, images with the word against those without;  se
-    within  the same among malignant lesions; NaN: too few
-    p       adjusted by Benjamini and Hochberg over all units, networks and words
+    area    AUC of its highest value, images with the word against those without; its p is adjusted by Benjamini and
+            Hochberg over all units, networks and words
+    within  the same among malignant lesions, without p; None: too few
     """
 
     network: int
     channel: int
     token: Token
     weight: float
-    area: float
-    se: float
-    within: float
-    p: float
-    images: int
-    having: int
+    area: Estimate
+    within: Estimate | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,27 +71,20 @@ def measure_units(
         own = [tokens[place] for place in places]
         for token in frequent_tokens(own):
             y = having(own, token)
-            curves = RocCurves.measure(y, highest[:, alive].T, cluster=patients[places])
-            se = np.sqrt(np.maximum(np.diag(curves.covariance), 0))
-            within = _areas_within(y, highest[:, alive], malignant[places])
+            areas = tested_aucs(y, highest[:, alive].T, cluster=patients[places], unit=UNIT, name=" ".join(token))
+            within = _areas_within(y, highest[:, alive], malignant[places], patients[places], name=" ".join(token))
             found += [
-                UnitTest(
-                    network,
-                    int(channel),
-                    token,
-                    float(weights[channel]),
-                    float(curves.areas[k]),
-                    float(se[k]),
-                    float(within[k]),
-                    p_of_area(float(curves.areas[k]), float(se[k]), clusters=curves.clusters, rarer=curves.rarer),
-                    len(y),
-                    int(y.sum()),
-                )
-                for k, channel in enumerate(alive)
+                UnitTest(network, int(channel), token, float(weights[channel]), area, among)
+                for channel, area, among in zip(alive, areas, within, strict=True)
             ]
-    adjusted = adjust_bh([test.p for test in found])
-    tests = [_with_p(test, p) for test, p in zip(found, adjusted, strict=True)]
-    return tuple(sorted(tests, key=lambda test: (np.nan_to_num(test.p, nan=1.0), -abs(test.area - 0.5))))
+    adjusted = adjust_bh([known_p(test.area) for test in found])
+    tests = [replace(test, area=replace(test.area, p=p)) for test, p in zip(found, adjusted, strict=True)]
+    return tuple(sorted(tests, key=_by_p))
+
+
+def _by_p(test: UnitTest) -> tuple[float, float]:
+    p = known_p(test.area)
+    return 1.0 if math.isnan(p) else p, -abs(test.area.value - 0.5)
 
 
 def unit_weights(network: LesionNetwork) -> NDArray[np.float64]:
@@ -150,13 +140,15 @@ def _highest(seen: Seen, network: int, places: NDArray[np.int64]) -> NDArray[np.
 
 
 def _areas_within(
-    y: NDArray[np.bool_], scores: NDArray[np.float64], malignant: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+    y: NDArray[np.bool_],
+    scores: NDArray[np.float64],
+    malignant: NDArray[np.bool_],
+    patients: NDArray[np.str_],
+    *,
+    name: str,
+) -> Sequence[Estimate | None]:
     own = y[malignant]
-    if not 0 < own.sum() < len(own):
-        return np.full(scores.shape[1], np.nan)
-    return RocCurves.measure(own, scores[malignant].T).areas
-
-
-def _with_p(test: UnitTest, p: float) -> UnitTest:
-    return UnitTest(**{**test.__dict__, "p": p})
+    if min(int(own.sum()), int((~own).sum())) < LEAST:
+        return [None for _ in scores.T]
+    curves = RocCurves.measure(own, scores[malignant].T, cluster=patients[malignant])
+    return curves.estimates(unit=UNIT, name=f"{name}, malignant")

@@ -14,6 +14,7 @@ from fourview.studies.lesion.descriptors.store import DESCRIBED, list_words
 from fourview.studies.lesion.descriptors.words import MISSING, split_words
 
 Token = tuple[str, str]  # descriptor, token
+UNIT = "lesion image"
 LEAST = 10  # lesions with a token, and without it: of fewer nothing is said
 MARGINS = ("margin", "margins", "massmargin", "class")
 _SPICULATED = {"spiculated", "spic"}
