@@ -187,7 +187,7 @@ def test_nothing_is_drawn_for_a_store_in_a_folder_of_something_else(run: Run, tm
 def test_options_that_would_be_ignored_are_refused(run: Run) -> None:
     result = run("phantom", "--recipe", "enriched", "show", 0)
     assert isinstance(result.exception, SetupError)
-    assert "phantom show: found options before its name (recipe); need them after it" in str(result.exception)
+    assert "phantom show: found options before its name (--recipe); need them after it" in str(result.exception)
 
 
 @pytest.fixture(scope="module")

@@ -303,7 +303,7 @@ def test_an_answer_says_by_itself_who_says_it_what_it_means_and_why_to_distrust_
 
 
 @pytest.mark.parametrize(
-    "option", [("--jitter", "0"), ("--seed", "7"), ("--engine", "openvino"), ("--files", "readings")]
+    "option", [("--jitter", "10"), ("--seed", "7"), ("--engine", "openvino"), ("--files", "readings")]
 )
 def test_options_that_mean_nothing_to_a_classifier_are_refused(
     texture: tuple[Path, FeatureSet, Any], store: Store, tmp_path: Path, option: tuple[str, str]

@@ -35,6 +35,13 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
+def given_options(context: typer.Context) -> list[str]:
+    """The options that stand on the command line, in their long form: those left at their defaults do not."""
+    own = [one for one in context.command.params if one.param_type_name == "option"]
+    sources = {max(one.opts, key=len): context.get_parameter_source(one.name or "") for one in own}
+    return [option for option, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"fourview {version('fourview')}")

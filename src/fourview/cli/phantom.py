@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from fourview.cli.app import INTERRUPTED, app
+from fourview.cli.app import INTERRUPTED, app, given_options
 from fourview.cli.progress import Show, asked_to_stop, shown_steps
 from fourview.exam import SetupError
 
@@ -65,8 +65,7 @@ def phantom(
     Any exam can be drawn alone: it depends on the recipe, the seed, its number and the scale.
     """
     if context.invoked_subcommand is not None:
-        sources = {name: context.get_parameter_source(name) for name in context.params}
-        if given := [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]:
+        if given := given_options(context):
             verb = f"phantom {context.invoked_subcommand}"
             raise SetupError(f"{verb}: found options before its name ({', '.join(given)}); need them after it")
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fourview.cli.app import INTERRUPTED, SOME_FAILED, app
+from fourview.cli.app import INTERRUPTED, SOME_FAILED, app, given_options
 from fourview.cli.screen_classifier import screen_classifier
 from fourview.exam import Finding, Precision, SetupError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def screen(
+    context: typer.Context,
     inputs: Annotated[
         list[Path],
         typer.Argument(
@@ -134,20 +135,7 @@ def screen(
             show_ids=show_ids,
             jobs=jobs,
             resume=resume,
-            others={
-                "--ensemble": ensemble,
-                "--jitter": jitter != 10,
-                "--seed": seed,
-                "--engine": engine != "auto",
-                "--files": files != "all",
-                "--rng": rng != "exam",
-                "--pick": pick,
-                "--precision": precision != "fp32",
-                "--compare-precision": compare_precision,
-                "--calibration": calibration,
-                "--prevalence": prevalence,
-                "--prevalence-benign": prevalence_benign,
-            },
+            given=given_options(context),
         )
         return
     options = ScreenOptions(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import typer
 
 from fourview.cli.app import INTERRUPTED, SOME_FAILED
 from fourview.exam import SetupError
 
+OPTIONS = {
+    *("--weights", "--out", "--pixels", "--spacing-mm", "--mirrored", "--device", "--allow-phantom-weights"),
+    *("--jobs", "--resume", "--show-ids"),
+}
 Pixels = Literal["stored", "presentation"]
 
 
@@ -27,11 +31,11 @@ def screen_classifier(
     show_ids: bool,
     jobs: int,
     resume: bool,
-    others: Mapping[str, Any],
+    given: Sequence[str],
 ) -> None:
     """Read exams: a score per image and per breast into a folder.
 
-    others  option -> its value, of those that mean nothing to a classifier; raises SetupError if one was given
+    given  options of the command line; raises SetupError if one means nothing to a classifier
     """
     from fourview.ingest import IngestOptions, find_exams
     from fourview.report.output_folder import check_output
@@ -40,8 +44,8 @@ def screen_classifier(
     from fourview.studies.transfer.classify_batch import classify_exams
     from fourview.terminal import ScreenProgress, open_console, show_document
 
-    if given := [name for name, value in others.items() if value]:
-        raise SetupError(f"{folder}: found {', '.join(given)}, which a classifier of features does not have")
+    if unknown := [name for name in given if name not in OPTIONS]:
+        raise SetupError(f"{folder}: found {', '.join(unknown)}, which a classifier of features does not have")
     check_output(out, resume=resume)
     classifier = Classifier.open(folder, device=device, allow_phantom_weights=allow_phantom_weights)
     mode = pixels or classifier.card.features.pixel_mode
