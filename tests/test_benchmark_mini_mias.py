@@ -21,8 +21,10 @@ from fourview.ingest import IngestOptions, find_exams
 from fourview.prepare import crop_for
 from fourview.store.store import Store
 from fourview.train.crops import read_crop, reading_card
+from fourview.train.initialise import draw_initial
 from fourview.train.recipe import load_recipe
 from fourview.weights.card import Card
+from fourview.weights.folder import build_patch, save_weights
 from tests.mini_mias_miniature import write_miniature
 
 DOCS = Path(mini_mias.__file__).parents[1] / "docs" / "film.md"
@@ -81,11 +83,30 @@ def test_every_film_is_read_by_a_network_that_saw_no_film_of_its_woman_and_once_
     assert run_network(protocol, fold=1, seed=0, start=None) == found
 
 
-@pytest.mark.slow
-def test_the_whole_protocol_gives_the_tables_whose_numbers_its_scores_give(protocol: Protocol, films: Path) -> None:
-    table = prepare_films(protocol)
+def test_weights_that_know_a_film_are_no_start_for_those_who_read_it(protocol: Protocol) -> None:
+    prepare_films(protocol)
     run_network(protocol, fold=1, seed=0, start=None)
     (start,) = protocol.cache.glob("*-scratch/fold-1-seed-0/weights")
+    with pytest.raises(SetupError, match="has learned from 6 of the 6 women"):
+        run_network(protocol, fold=2, seed=0, start=start)
+
+
+def write_drawn(folder: Path, protocol: Protocol) -> Path:
+    """A network of the recipe's form that has learned nothing."""
+    recipe = protocol.recipe
+    assert recipe.patch is not None
+    network = build_patch(recipe.patch)
+    draw_initial(network, 1)
+    save_weights(folder, reading_card(recipe), patch=network.state_dict())
+    return folder
+
+
+@pytest.mark.slow
+def test_the_whole_protocol_gives_the_tables_whose_numbers_its_scores_give(
+    protocol: Protocol, films: Path, tmp_path: Path
+) -> None:
+    table = prepare_films(protocol)
+    start = write_drawn(tmp_path / "drawn", protocol)  # in the place of phantom weights: they know no woman either
     with_start = Protocol(films, protocol.cache, folds=2, seeds=(0,), settings=TINY, phantom_weights=start)
     result = json.loads(json.dumps(mini_mias.run(with_start), allow_nan=True))
     assert (result["films"], result["women"]) == (24, 12)
