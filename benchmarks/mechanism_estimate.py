@@ -43,7 +43,7 @@ def estimate_hours(protocol: Protocol, folder: Path) -> dict[str, float]:
     split.write(out, SPLIT)
     hours = {"draw": drawn * seconds / EXAMS}
     hours["patch"] = _train_s(protocol, protocol.recipe("patch"), out, patch=None)
-    patch = _make_patch(protocol.recipe("patch"), folder / "patch")
+    patch = make_patch(protocol.recipe("patch"), folder / "patch")
     store, engine = Store.open(out), choose_engine("auto", device="cpu")
     _, seconds = _timed(lambda: fill_heatmaps(store, patch, engine))
     hours["heatmaps"] = drawn * seconds / EXAMS
@@ -108,7 +108,7 @@ def _count_samples(protocol: Protocol, recipe: Recipe) -> tuple[float, float]:
     return learned * positive * (1 + recipe.exams.others_per_positive), validated
 
 
-def _make_patch(recipe: Recipe, folder: Path) -> Weights:
+def make_patch(recipe: Recipe, folder: Path) -> Weights:
     """A patch network that has learned nothing: it takes as long."""
     if recipe.patch is None:
         raise ValueError("the recipe has no patch network")

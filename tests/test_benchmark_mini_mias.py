@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from benchmarks import mini_mias, mini_mias_runs
+from benchmarks.mechanism_estimate import make_patch
 from benchmarks.mini_mias_numbers import TASKS, compare, expect, measure
 from benchmarks.mini_mias_runs import Protocol, prepare_films, run_network
 from benchmarks.mini_mias_texture import measure_breast, score_fold
@@ -21,10 +22,8 @@ from fourview.ingest import IngestOptions, find_exams
 from fourview.prepare import crop_for
 from fourview.store.store import Store
 from fourview.train.crops import read_crop, reading_card
-from fourview.train.initialise import draw_initial
 from fourview.train.recipe import load_recipe
 from fourview.weights.card import Card
-from fourview.weights.folder import build_patch, save_weights
 from tests.mini_mias_miniature import write_miniature
 
 DOCS = Path(mini_mias.__file__).parents[1] / "docs" / "film.md"
@@ -91,22 +90,13 @@ def test_weights_that_know_a_film_are_no_start_for_those_who_read_it(protocol: P
         run_network(protocol, fold=2, seed=0, start=start)
 
 
-def write_drawn(folder: Path, protocol: Protocol) -> Path:
-    """A network of the recipe's form that has learned nothing."""
-    recipe = protocol.recipe
-    assert recipe.patch is not None
-    network = build_patch(recipe.patch)
-    draw_initial(network, 1)
-    save_weights(folder, reading_card(recipe), patch=network.state_dict())
-    return folder
-
-
 @pytest.mark.slow
 def test_the_whole_protocol_gives_the_tables_whose_numbers_its_scores_give(
     protocol: Protocol, films: Path, tmp_path: Path
 ) -> None:
     table = prepare_films(protocol)
-    start = write_drawn(tmp_path / "drawn", protocol)  # in the place of phantom weights: they know no woman either
+    start = tmp_path / "drawn"  # in the place of phantom weights: these know no woman either
+    make_patch(protocol.recipe, start)
     with_start = Protocol(films, protocol.cache, folds=2, seeds=(0,), settings=TINY, phantom_weights=start)
     result = json.loads(json.dumps(mini_mias.run(with_start), allow_nan=True))
     assert (result["films"], result["women"]) == (24, 12)
