@@ -77,16 +77,16 @@ class Protocol:
         return dict(json.loads(json.dumps(described)))
 
 
-def _arm(name: str, width_mult: float = 1.0, folds: tuple[int, ...] = ()) -> Arm:
-    return Arm(name, (f"network.architecture={name}", f"network.width_mult={width_mult}"), folds)
+def _arm(name: str, width_mult: float = 1.0, *more: str, folds: tuple[int, ...] = ()) -> Arm:
+    return Arm(name, (f"network.architecture={name}", f"network.width_mult={width_mult}", *more), folds)
 
 
 ARMS = (
     _arm("googlenet_light"),
-    _arm("alexnet", 0.25),
+    _arm("alexnet", 0.25, "optimiser.lr=2e-4"),
     _arm("vgg11", 0.125),
     _arm("resnet18", 0.25),
-    _arm("googlenet", folds=(1,)),
+    _arm("googlenet", 1.0, "optimiser.lr=1e-3", folds=(1,)),
     *(Arm(f"googlenet_light-{gate}", (f"network.gate={gate}",), (1,)) for gate in ("attention", "mask")),
 )
 REAL = Protocol("real", 2000, 9100, 0.25, ARMS)

@@ -18,6 +18,7 @@ Nothing is required: the shares are told in the docs. Exit status 0.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,7 @@ def tell(result: dict[str, Any]) -> str:
         "| patients | true AUC | its interval holds it | balanced accuracy: same | equals differ | by folds alone |",
         "|--:|--:|--:|--:|--:|--:|",
     ]
+    total, runs = np.zeros(4, int), 0
     for patients, signal, area, balance in result["truths"]:
         rows = [row for row in result["rows"] if (row["patients"], row["signal"]) == (patients, signal)]
         counts = [
@@ -131,9 +133,13 @@ def tell(result: dict[str, Any]) -> str:
             sum(row["p"] < 0.05 for row in rows),
             sum(row["p_of_folds"] < 0.05 for row in rows),
         ]
-        cells = " | ".join(_share(count, len(rows)) for count in counts)
-        lines.append(f"| {patients} | {area:.3f} | {cells} |")
-    return "\n".join(lines) + "\n"
+        lines.append(_line(f"{patients} | {area:.3f}", counts, len(rows)))
+        total, runs = total + counts, runs + len(rows)
+    return "\n".join([*lines, _line("all |", total.tolist(), runs)]) + "\n"
+
+
+def _line(of: str, counts: Sequence[int], runs: int) -> str:
+    return f"| {of} | {' | '.join(_share(count, runs) for count in counts)} |"
 
 
 def _share(count: int, runs: int) -> str:

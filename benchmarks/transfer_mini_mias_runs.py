@@ -70,7 +70,7 @@ def list_arms(protocol: Protocol) -> list[Arm]:
     arms = [Arm("texture", "texture", "hand-made"), Arm("noise", "noise", "drawn numbers, no film")]
     for weights in protocol.phantom_weights:
         arms += [
-            Arm(f"{extractor} of {weights.name}", extractor, "trained on phantoms", str(weights))
+            Arm(f"{extractor} of {_name(weights)}", extractor, "trained on phantoms", str(weights))
             for extractor in _list_extractors(weights)
         ]
     photographs = ("imagenet_resnet50_2048", "imagenet_resnet18_512", "imagenet_squeezenet_512")
@@ -85,6 +85,11 @@ def list_arms(protocol: Protocol) -> list[Arm]:
         if arm.weights is not None and Path(arm.weights).parent == folder and not Path(arm.weights).exists():
             _make_weights(Path(arm.weights))
     return chosen
+
+
+def _name(weights: Path) -> str:
+    """Of the folder; a member of an ensemble has its name too."""
+    return f"{weights.parent.name} {weights.name}" if (weights.parent / "ensemble.json").is_file() else weights.name
 
 
 def _list_extractors(weights: Path) -> tuple[str, ...]:

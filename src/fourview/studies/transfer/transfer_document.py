@@ -193,9 +193,10 @@ def _methods(study: Study) -> str:
         f"Features were frozen. {plan.repeats} times {plan.folds}-fold cross-validation, stratified, all images of a "
         f"patient in one fold. Within the training folds: scaling, {methods}; settings by the mean AUC of {plan.inner} "
         "inner folds by patient, thresholds (largest sensitivity + specificity) and Platt's map from their "
-        "out-of-fold scores. 95 % intervals keep patients together and are means over repeats; differences by "
-        "the less sure of the corrected t test of repeated cross-validation (Nadeau and Bengio 2003) and the paired "
-        f"difference clustered by patient, with Holm's correction.{choice}"
+        "out-of-fold scores. 95 % intervals keep patients together and are means over repeats; they count who was "
+        "tested and not who was learned from, so in drawn sets of 30 to 108 patients about 90 in 100 of those of the "
+        "AUC held what they should; differences by the less sure of the corrected t test of repeated cross-validation "
+        "(Nadeau and Bengio 2003) and the paired difference clustered by patient, with Holm's correction." + choice
     )
 
 
