@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
+from fourview.evaluate import Estimate
 from fourview.exam import SetupError
 from fourview.studies.transfer.cases import Cases
 from fourview.studies.transfer.compare import adjust_holm, choose_pairs, compare_areas, fold_areas
@@ -191,6 +193,23 @@ def test_repeats_are_averaged_and_their_interval_is_not_narrower_than_theirs() -
     assert average_repeats(singles[:1]) is singles[0]
     assert together.spread == pytest.approx(np.std([s.value for s in singles], ddof=1))
     assert math.isnan(measure(repeats[:1]).spread)
+
+
+def test_what_differs_from_repeat_to_repeat_is_not_told_as_if_it_were_the_same() -> None:
+    one = Estimate(
+        "sensitivity", 0.6, 0.3, 0.8, 0.1, 10, 6, 9, "image", "Wilson, t with 8 degrees of freedom", ("only 9 women",)
+    )
+    other = replace(
+        one, value=0.7, positives=7, method="Wilson, t with 6 degrees of freedom", warnings=("only 7 women",)
+    )
+    found = average_repeats([one, other])
+    assert (found.value, found.positives, found.n) == (pytest.approx(0.65), None, 10)
+    assert found.method == "mean of 2 repeats, each: Wilson, t"
+    assert found.warnings == ("only 7 women",)
+    same = average_repeats([one, one])
+    assert (same.positives, same.method) == (None, "mean of 2 repeats, each: Wilson, t with 8 degrees of freedom")
+    area = replace(one, name="AUC", positives=4)
+    assert average_repeats([area, replace(area, value=0.7)]).positives == 4
 
 
 def _units(score: np.ndarray, seed: int) -> UnitScores:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -15,6 +16,9 @@ from fourview.evaluate.operating import operate
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 CHANCE = 0.5
+_EXACT = 1e-9  # of a count
+_DEGREES = re.compile(r" with \d+ degrees of freedom")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +81,9 @@ def average_repeats(estimates: Sequence[Estimate]) -> Estimate:
     """Their mean, from the mean of the low ends to the mean of the high ends.
 
     Repeats share their patients, so the interval of the mean is hardly narrower than one repeat's; averaged ends are
-    the wide side. It counts who was tested, not who was trained on: repeats show that. Counts are means, rounded.
-    Ends and standard errors are those of the repeats that have an interval (a perfect one has none), and a warning
-    says how many do.
+    the wide side. It counts who was tested, not who was trained on: repeats show that. Counts are means, rounded; of
+    shares (sensitivities) nobody can say how many of n they were: None. Ends and standard errors are those of the
+    repeats that have an interval (a perfect one has none), and a warning says how many do.
     """
     first = estimates[0]
     if len(estimates) == 1:
@@ -90,7 +94,7 @@ def average_repeats(estimates: Sequence[Estimate]) -> Estimate:
     def mean(name: str, among: Sequence[Estimate] = estimates) -> float:
         return float(np.mean([getattr(e, name) for e in among])) if among else math.nan
 
-    warnings = tuple(dict.fromkeys(warning for e in estimates for warning in e.warnings))
+    warnings = _merge_warnings([warning for e in estimates for warning in e.warnings])
     if 0 < len(bounded) < len(estimates):
         warnings += (f"the interval is that of {len(bounded)} of {len(estimates)} repeats: the others have none",)
     return replace(
@@ -100,11 +104,31 @@ def average_repeats(estimates: Sequence[Estimate]) -> Estimate:
         high=mean("high", bounded),
         se=mean("se", bounded),
         n=round(mean("n")),
-        positives=round(mean("positives")),
+        positives=None if _are_shares(estimates) else round(mean("positives")),
         clusters=round(mean("clusters")),
-        method=f"mean of {len(estimates)} repeats, each: {first.method}",
+        method=f"mean of {len(estimates)} repeats, each: {_shared_method(estimates)}",
         warnings=warnings,
     )
+
+
+def _are_shares(estimates: Sequence[Estimate]) -> bool:
+    """Whether each is positives of n, or of no positives at all."""
+    return all(e.positives is None or abs(e.value * e.n - e.positives) < _EXACT for e in estimates)
+
+
+def _shared_method(estimates: Sequence[Estimate]) -> str:
+    """Of the first; without its degrees of freedom where repeats have others."""
+    method = estimates[0].method
+    return method if len({e.method for e in estimates}) == 1 else _DEGREES.sub("", method)
+
+
+def _merge_warnings(warnings: Sequence[str]) -> tuple[str, ...]:
+    """Each once; of those that differ in their numbers alone the one with the smallest."""
+    kept: dict[str, str] = {}
+    for warning in warnings:
+        alike = _NUMBER.sub("#", warning)
+        kept[alike] = min(kept.get(alike, warning), warning, key=lambda one: [float(n) for n in _NUMBER.findall(one)])
+    return tuple(kept.values())
 
 
 def mark(measures: Measures, warning: str, *, unit: str) -> Measures:
