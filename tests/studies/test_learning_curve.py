@@ -154,6 +154,8 @@ def test_the_spread_is_that_of_training_sets_and_not_of_test_parts() -> None:
     assert (few.auc_spread.sd, few.auc_error) == (0, 0)
     assert few.auc.low < few.auc.value < few.auc.high
     assert more.auc_spread.sd > 0
+    assert more.auc.value == pytest.approx(0.5)
+    assert more.auc_spread.below is None  # the mean itself is not told from chance
 
 
 def _rounds_of(quality: np.ndarray, cases: Cases, rng: np.random.Generator) -> list[Round]:
@@ -180,6 +182,8 @@ def test_the_spread_is_that_of_classifiers_on_endless_patients_however_small_the
         expected = float(np.sqrt(areas.var(axis=1, ddof=1).mean()))
         assert found.sd == pytest.approx(expected, abs=0.025)
         assert found.low < areas.mean() < found.high or scatter == 0
+        assert found.below is not None
+        assert found.below == pytest.approx((areas < 0.5).mean(), abs=0.06)
     plain = [
         np.var([roc_auc_score(cases.y[own], score[own]) for score in done.scores[5]], ddof=1)
         for done in rounds

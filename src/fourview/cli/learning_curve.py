@@ -121,9 +121,8 @@ def _tabulate(found: Curve) -> Table:
         table.add_column(name, no_wrap=True)
     for point in found.points:
         spread = point.auc_spread
-        own = ("all: one set", "") if spread is None else (
-            f"{spread.low:.3f} to {spread.high:.3f}", f"{100 * spread.below:.0f} %"
-        )  # fmt: skip
+        below = "" if spread is None or spread.below is None else f"{100 * spread.below:.0f} %"
+        own = ("all: one set" if spread is None else f"{spread.low:.3f} to {spread.high:.3f}", below)
         numbers = write_estimate(point.auc), *own, write_estimate(point.balanced_accuracy), str(point.classifiers)
         table.add_row(str(point.patients), *numbers)
     return table

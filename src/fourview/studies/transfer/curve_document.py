@@ -15,9 +15,11 @@ from fourview.studies.transfer.curve_rounds import FEW
 from fourview.studies.transfer.few_patients import LEAST
 from fourview.studies.transfer.forecast import TIMES, Forecast
 from fourview.studies.transfer.learning_curve import SMALL, CurveStudy
+from fourview.studies.transfer.measures import CHANCE
 
 _X = "Training patients"
 NARROW = "They know nothing of the luck of those trained on and are too short, most of all at small sizes."
+LOUD = 0.05  # share of training sets below chance that is a warning
 _ADVANCE = 40  # points of the law's line
 
 
@@ -175,7 +177,8 @@ def _single_sets(curve: Curve) -> Section:
     note = (
         "Of single training sets, around their mean in a test part: an interval over patients says how well a number "
         "is known, this says how much of it is the luck of the draw. What the luck of small test parts adds is "
-        "estimated and taken off; percentiles and shares are those of a normal distribution of the log odds."
+        "estimated and taken off; percentiles and shares are those of a normal distribution of the log odds. An sd of "
+        "0: none was seen. No share: the mean itself may be 0.5."
     )
     table = Table("single_sets", "Single training sets", columns, tuple(rows), note)
     text = (
@@ -212,9 +215,12 @@ def _warnings(study: CurveStudy, curve: Curve, forecast: Forecast) -> tuple[str,
             f"The mean AUC of {', '.join(str(p.patients) for p in loud)} patients still depends on the draws (standard "
             f"error up to {max(p.auc_error for p in loud):.3f}): more --rounds would make it smaller."
         )
+    if lost := [p for p in curve.points if p.auc.low <= CHANCE <= p.auc.high]:
+        sizes = ", ".join(str(p.patients) for p in lost)
+        found.append(f"With {sizes} patients the mean AUC is not told from {CHANCE:g}: nothing was seen to be learned.")
     for point in curve.points:
         spread = point.auc_spread
-        if spread is not None and spread.below >= 0.05:
+        if spread is not None and spread.below is not None and spread.below >= LOUD:
             share = 100 * spread.below
             found.append(f"With {point.patients} patients about {share:.0f} % of training sets rank worse than chance.")
     if forecast.refused:

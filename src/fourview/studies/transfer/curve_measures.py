@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -39,12 +39,15 @@ class Spread:
     """Of single training sets, tested on endlessly many patients: sd, 5th and 95th percentile, share below chance.
 
     Percentiles and share are those of a normal distribution of the log odds with that sd.
+
+    sd     0: none was seen beyond what the patients under test explain
+    below  None: the mean itself is not told from chance, so nobody knows on which side most of them lie
     """
 
     sd: float
     low: float
     high: float
-    below: float
+    below: float | None
 
 
 @dataclass(frozen=True)
@@ -152,10 +155,16 @@ def _measure_size(own: Sequence[Round], size: int, cases: Cases, areas: Floats, 
     auc, balance = _estimate("AUC", areas, cases), _estimate("balanced accuracy", shares, cases)
     of_auc = of_balance = None
     if draws > 1:
-        of_auc = spread_of_sets(auc.value, own, lambda done: done.scores[size], cases, _ranked)
-        of_balance = spread_of_sets(balance.value, own, lambda done: done.called[size], cases, _called)
+        of_auc = _told(auc, spread_of_sets(auc.value, own, lambda done: done.scores[size], cases, _ranked))
+        of_balance = _told(balance, spread_of_sets(balance.value, own, lambda done: done.called[size], cases, _called))
     untuned = float(np.mean([done.untuned[size] for done in own]))
     return SizePoint(size, len(own), len(own) * draws * folds, auc, balance, error, of_auc, of_balance, untuned)
+
+
+def _told(mean: Estimate, spread: Spread | None) -> Spread | None:
+    """Without the share below chance where the mean may be chance itself."""
+    told = mean.low > CHANCE or mean.high < CHANCE
+    return spread if spread is None or told else replace(spread, below=None)
 
 
 def _estimate(name: str, resampled: Floats, cases: Cases) -> Estimate:
