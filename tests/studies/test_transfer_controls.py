@@ -204,7 +204,7 @@ def test_what_differs_from_repeat_to_repeat_is_not_told_as_if_it_were_the_same()
     )
     found = average_repeats([one, other])
     assert (found.value, found.positives, found.n) == (pytest.approx(0.65), None, 10)
-    assert found.method == "mean of 2 repeats, each: Wilson, t"
+    assert found.method == "mean of 2 repeats, each: Wilson, t with 6 to 8 degrees of freedom"
     assert found.warnings == ("only 7 women",)
     same = average_repeats([one, one])
     assert (same.positives, same.method) == (None, "mean of 2 repeats, each: Wilson, t with 8 degrees of freedom")

@@ -15,7 +15,7 @@ from fourview.evaluate.compare import average_precision_difference, share_differ
 from fourview.evaluate.curves import draw_curves
 from fourview.evaluate.decision import decision_curve
 from fourview.evaluate.embedding import principal_components
-from fourview.evaluate.estimate import Estimate
+from fourview.evaluate.estimate import Estimate, share_method
 from fourview.evaluate.evaluation import EvaluateOptions, Evaluation, Other, evaluate_readings
 from fourview.evaluate.fold_ranks import rank_in_folds
 from fourview.evaluate.froc import MarkedImages, froc_curve, lesion_sensitivities
@@ -79,5 +79,6 @@ __all__ = [
     "rank_in_folds",
     "reliability",
     "share_difference",
+    "share_method",
     "trapezoid_pr_area",
 ]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 Z_95 = 1.959963984540054  # the normal distribution's 97.5th percentile
+_DEGREES = re.compile(r"with (\d+)(?: to (\d+))? degrees of freedom")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,22 @@ class Estimate:
         positive = "" if self.positives is None else f" {self.positives} positive,"
         counted = f"{self.n} {self.unit}s,{positive} {self.clusters} clusters"
         return f"{self.name} {value} ({interval}; {counted}; {self.method})"
+
+
+def share_method(estimates: Iterable[Estimate]) -> str | None:
+    """The method of all, "" of none; None: they differ.
+
+    Where they differ in degrees of freedom alone, it has the range of these: "t with 26 to 80 degrees of freedom".
+    """
+    methods = [estimate.method for estimate in estimates]
+    kinds = {_DEGREES.sub("", method) for method in methods}
+    if len(kinds) != 1:
+        return None if kinds else ""
+    numbers = [int(n) for method in methods for found in _DEGREES.findall(method) for n in found if n]
+    if not numbers:
+        return methods[0]
+    span = str(min(numbers)) if min(numbers) == max(numbers) else f"{min(numbers)} to {max(numbers)}"
+    return _DEGREES.sub(f"with {span} degrees of freedom", methods[0])
 
 
 def logit_interval(value: float, se: float, *, quantile: float = Z_95) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from fourview.evaluate import share_method
 from fourview.report.document import Cell, Table, estimate_table
 from fourview.report.page.table_text import PrintedTable, print_table, write_facts
 from tests.report.sample_document import AUC, DIFFERENCE, share
@@ -62,6 +63,16 @@ def test_what_differs_everywhere_stands_in_the_cell() -> None:
     assert printed.rows[1][1].below == "50 of 61 breasts"
     assert printed.rows[1][2].below == "941 of 1,379 breasts"
     assert "n = 1,379 breasts, 1,378 clusters." in printed.facts[2]
+
+
+def test_methods_that_differ_in_degrees_of_freedom_alone_are_said_once_with_their_range() -> None:
+    rows = [replace(AUC, name=str(df), method=f"logit, t with {df} degrees of freedom") for df in (80, 26, 37)]
+    printed = print_table(estimate_table("t", "T", rows))
+    assert [c.below for row in printed.rows for c in row] == [""] * 6
+    assert printed.facts[0].endswith("95 % intervals: logit, t with 26 to 80 degrees of freedom.")
+    other = print_table(estimate_table("t", "T", [rows[0], replace(AUC, method="Wilson")]))
+    assert "t with 80 degrees" in other.rows[0][-1].text
+    assert share_method([]) == ""
 
 
 def test_of_a_mean_nothing_is_positive() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fourview.evaluate import Estimate
+from fourview.evaluate import Estimate, share_method
 from fourview.report.document import Cell, Table
 from fourview.report.number_text import plural, write_count, write_interval, write_number, write_p, write_value
 
@@ -52,7 +52,7 @@ def print_table(table: Table) -> PrintedTable:
 
     n, positives, clusters, unit and method of the estimates are said below the table where all share them, in columns
     of their own where they differ between rows, below the table per column where they differ between columns, and
-    otherwise in the cell.
+    otherwise in the cell. Methods that differ in degrees of freedom alone count as the same, with the range of these.
     """
     by_row = [[cell for cell in row if isinstance(cell, Estimate)] for row in table.rows]
     cells = [[row[k] for row in table.rows] for k in range(len(table.columns))]
@@ -84,9 +84,9 @@ def print_table(table: Table) -> PrintedTable:
     )
     columns = [*zip(table.columns, numbers, strict=True)]
     columns += [(fact, fact in {"n", "positives", "clusters"}) for fact in added]
-    sentences = [_sentence(everything[0], shared)] if everything else []
+    sentences = [_sentence(everything, shared)] if everything else []
     sentences += [
-        f"{name}: {_sentence(column[0], per_column)}"
+        f"{name}: {_sentence(column, per_column)}"
         for name, column in zip(table.columns, by_column, strict=True)
         if column and per_column
     ]
@@ -133,20 +133,22 @@ def _print_cell(cell: Cell, facts: Sequence[Fact], letters: dict[str, str], *, e
 def _print_fact(estimates: Sequence[Estimate], fact: Fact) -> PrintedCell:
     if not estimates:
         return PrintedCell("")
-    value = getattr(estimates[0], fact)
+    value = share_method(estimates) if fact == "method" else getattr(estimates[0], fact)
     if value is None:
         return PrintedCell("–")
     return PrintedCell(write_number(value), "number") if isinstance(value, int) else PrintedCell(value)
 
 
-def _sentence(estimate: Estimate, facts: Sequence[Fact]) -> str:
-    counts = write_facts(estimate, facts)
+def _sentence(estimates: Sequence[Estimate], facts: Sequence[Fact]) -> str:
+    counts = write_facts(estimates[0], facts)
     counts = counts[:1].upper() + counts[1:] if counts.startswith("units") else counts
-    method = f"95 % intervals: {estimate.method}." if "method" in facts else ""
+    method = f"95 % intervals: {share_method(estimates)}." if "method" in facts else ""
     return " ".join(text for text in (f"{counts}." if counts else "", method) if text)
 
 
 def _same(estimates: Sequence[Estimate], fact: Fact) -> bool:
+    if fact == "method":
+        return share_method(estimates) is not None
     return len({getattr(estimate, fact) for estimate in estimates}) <= 1
 
 

@@ -10,14 +10,20 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fourview.evaluate import Estimate, auc, average_precision, brier, expected_calibration_error
+from fourview.evaluate import (
+    Estimate,
+    auc,
+    average_precision,
+    brier,
+    expected_calibration_error,
+    share_method,
+)
 from fourview.evaluate.operating import operate
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 CHANCE = 0.5
 _EXACT = 1e-9  # of a count
-_DEGREES = re.compile(r" with \d+ degrees of freedom")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -106,7 +112,7 @@ def average_repeats(estimates: Sequence[Estimate]) -> Estimate:
         n=round(mean("n")),
         positives=None if _are_shares(estimates) else round(mean("positives")),
         clusters=round(mean("clusters")),
-        method=f"mean of {len(estimates)} repeats, each: {_shared_method(estimates)}",
+        method=f"mean of {len(estimates)} repeats, each: {share_method(estimates) or first.method}",
         warnings=warnings,
     )
 
@@ -114,12 +120,6 @@ def average_repeats(estimates: Sequence[Estimate]) -> Estimate:
 def _are_shares(estimates: Sequence[Estimate]) -> bool:
     """Whether each is positives of n, or of no positives at all."""
     return all(e.positives is None or abs(e.value * e.n - e.positives) < _EXACT for e in estimates)
-
-
-def _shared_method(estimates: Sequence[Estimate]) -> str:
-    """Of the first; without its degrees of freedom where repeats have others."""
-    method = estimates[0].method
-    return method if len({e.method for e in estimates}) == 1 else _DEGREES.sub("", method)
 
 
 def _merge_warnings(warnings: Sequence[str]) -> tuple[str, ...]:
