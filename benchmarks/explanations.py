@@ -43,7 +43,7 @@ from benchmarks.explanations_judge import judge
 from benchmarks.explanations_table import describe, margin_table, where_table
 from benchmarks.phantom_result import find_result, make_parser
 from benchmarks.phantom_views import digest_sources
-from fourview.cli.explain_lesions import GATE_OF, find_lesion_weights
+from fourview.cli.explain_lesions import GATE_OF
 from fourview.exam import SetupError
 from fourview.explain.methods import METHODS
 from fourview.phantom import Recipe, load_recipe
@@ -58,6 +58,7 @@ from fourview.studies.lesion.signs.cases import find_asked, find_learned
 from fourview.studies.lesion.signs.collect import collect_seen
 from fourview.studies.lesion.signs.read import LesionLens, LesionMethod
 from fourview.studies.lesion.signs.words import list_tokens
+from fourview.weights.home import resolve_lesions
 
 NAME = "explanations"
 STORED = Path(__file__).parent / "results" / f"{NAME}.json"
@@ -115,9 +116,7 @@ def measure(
     most  lesion images, whole patients, in the order of the store; None: all
     Raises SetupError: no weights, no lesions, phantoms that were learned from.
     """
-    folder = find_lesion_weights(weights)
-    if folder is None:
-        raise SetupError(f"--weights {weights}: found no lesion.json in it; need a RUN of `fourview lesion train`")
+    folder = resolve_lesions(weights)
     loaded = load_lesion_weights(folder)
     card = loaded.card
     asked = find_asked(store, loaded, folder, allow_phantom_weights=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -90,6 +91,23 @@ def test_a_store_is_explained_into_a_folder_per_exam(store: Store, weights: Path
     assert found.source_shape == exam.mammograms[0].pixels.shape
     picture = cv2.imread(str(first / "left_malignant_L-CC.png"))
     assert picture.shape[1] > 1200
+
+
+def test_own_names_of_exams_are_shown_on_request_alone(store: Store, weights: Path, tmp_path: Path) -> None:
+    quick = ("--method", "gradient", "--drawn", "0", "--no-curves", "--exam", "e2")
+    for out, more in ((tmp_path / "hidden", ()), (tmp_path / "shown", ("--show-ids",))):
+        assert run(store, weights, out, *quick, *more).exit_code == 0
+        exam = next((out / "exams").iterdir())
+        for page in (out / "report.html", exam / "report.html"):
+            assert ("e2" in re.findall(r"\be2\b", page.read_text())) == bool(more)
+    refused = run(store, weights, tmp_path / "hidden", *quick, "--show-ids")
+    assert "made otherwise (own names of exams is shown)" in str(refused.exception)
+
+
+def test_an_exam_that_the_store_does_not_have_is_named(store: Store, weights: Path, tmp_path: Path) -> None:
+    refused = run(store, weights, tmp_path / "out", "--exam", "e2", "--exam", "e99")
+    assert re.search(r"found no prepared image of the exam e99; need one of e0, ", str(refused.exception))
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_same_command_goes_on_and_another_is_refused(store: Store, weights: Path, tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from fourview.explain.attributions import gradient, integrated_gradients
 from fourview.explain.located import judge_localisation, localise
 from fourview.explain.sanity import (
+    CONTROLS,
+    STEPS,
+    Curve,
     compare_with_drawn,
     delete_and_insert,
     draw_anew,
@@ -98,7 +101,9 @@ def curves_of(found: NDArray[np.float32]) -> tuple[bool | None, bool | None]:
     total = float(smooth_weights(0).double().sum())
     for curve, ends in ((deletion, (total, 0.0)), (insertion, (0.0, total))):
         np.testing.assert_allclose(curve.scores[[0, -1]], ends, atol=1e-2)
-        np.testing.assert_allclose(curve.controls[[0, -1]], ends, atol=1e-2)
+        assert curve.controls.shape == (CONTROLS, STEPS + 1)
+        for control in curve.controls:
+            np.testing.assert_allclose(control[[0, -1]], ends, atol=1e-2)
     first, second = judge_curves([deletion], [insertion])
     return first.passed, second.passed
 
@@ -107,6 +112,18 @@ def test_what_a_true_map_shows_matters_and_what_a_false_one_shows_does_not() -> 
     true = smooth_weights(0)[0].numpy()
     assert curves_of(true) == (True, True)
     assert curves_of(-true) == (False, False)
+
+
+def test_a_map_passes_if_it_beats_every_order_without_knowledge() -> None:
+    shares = np.linspace(0, 1, 3)
+    controls = np.array([[0.0, 0.2, 1.0], [0.0, 0.4, 1.0], [0.0, 0.9, 1.0]])
+    good, fair = (Curve(shares, np.array([0.0, height, 1.0]), controls) for height in (0.95, 0.6))
+    assert judge_curves([good], [good])[1].passed is True
+    beaten = judge_curves([fair], [fair])  # better than their mean, and than two of three
+    assert [check.passed for check in beaten] == [False, False]
+    assert "no more than one of 3 orders without knowledge" in beaten[1].says
+    assert judge_curves([Curve(shares, np.array([0.0, 0.1, 1.0]), controls)], [fair])[0].passed is True
+    assert judge_curves([good, fair], [good, fair])[1].passed is False  # of several inputs, their means
 
 
 def test_squares_without_tissue_are_never_hidden() -> None:

@@ -55,6 +55,17 @@ def test_a_weak_map_and_one_without_a_scale_leave_the_tissue_as_it_is() -> None:
         assert not coloured(picture[70:-40, :1240], RAISES).any()
 
 
+def test_an_empty_map_has_no_strongest_place() -> None:
+    empty = draw_map(mammogram(), shown(np.full((300, 200), -1.0, np.float32)))
+    spot = np.full((300, 200), -1.0, np.float32)
+    spot[200, 100] = 1.0
+    found = draw_map(mammogram(), shown(spot))
+    assert empty.shape == found.shape
+    near = slice(2 * 573 + 40, 2 * 573 + 400)  # the third column: two pictures of 573 pixels before it
+    assert found[200:600, near].std() > 20
+    assert not np.ptp(empty[200:600, near], axis=(0, 1)).any()
+
+
 def test_a_map_that_fails_says_so_above_the_image() -> None:
     values = np.ones((300, 200), np.float32)
     plain = draw_map(mammogram(), shown(values, facts=(MapFact("holds", passed=True),)))

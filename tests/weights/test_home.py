@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from fourview.exam import SetupError
 from fourview.weights import home
-from fourview.weights.home import resolve, shipped
+from fourview.weights.home import find_lesions, resolve, resolve_lesions, shipped
 from fourview.weights.untrained import write_untrained
 
 
@@ -34,3 +35,35 @@ def test_installed_weights_of_the_same_name_come_first(package: Path, tmp_path: 
 def test_an_unknown_name_is_told_what_ships(package: Path, tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"one of the weights that ship \(small\)"):
         resolve("smal", home=tmp_path / "none")
+
+
+LESION = "phantom-lesion"
+
+
+def test_lesion_networks_ship_and_go_by_their_name(tmp_path: Path) -> None:
+    assert resolve_lesions(LESION, home=tmp_path / "none") == home.SHIPPED / LESION
+    assert LESION not in shipped()  # those read exams
+
+
+def test_lesion_networks_of_the_home_come_first(tmp_path: Path) -> None:
+    shutil.copytree(home.SHIPPED / LESION, tmp_path / "home" / LESION)
+    assert find_lesions(LESION, home=tmp_path / "home") == tmp_path / "home" / LESION
+
+
+def test_lesion_networks_are_found_in_their_run(tmp_path: Path) -> None:
+    shutil.copytree(home.SHIPPED / LESION, tmp_path / "run" / "weights")
+    assert (
+        find_lesions(str(tmp_path / "run")) == find_lesions(str(tmp_path / "run/weights")) == tmp_path / "run/weights"
+    )
+
+
+def test_what_reads_exams_refuses_lesion_networks(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"'phantom-lesion': found lesion networks .*need weights of another network"):
+        resolve(LESION, home=tmp_path / "none")
+
+
+@pytest.mark.parametrize(("given", "found"), [("", "something else"), ("phantom", "no such folder or name")])
+def test_what_reads_lesions_refuses_what_does_not(given: str, found: str, tmp_path: Path) -> None:
+    given = given or str(tmp_path)
+    with pytest.raises(SetupError, match=rf"found {found}; need weights/ of a run .*, or one of: phantom-lesion"):
+        resolve_lesions(given, home=tmp_path / "none")

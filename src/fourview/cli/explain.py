@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from fourview.cli.app import INTERRUPTED, SOME_FAILED, app
-from fourview.cli.explain_lesions import GATES, MethodOption, explain_lesion_networks, find_lesion_weights
+from fourview.cli.explain_lesions import GATES, MethodOption, explain_lesion_networks
 from fourview.cli.progress import asked_to_stop, shown_steps
 from fourview.exam import SetupError
 
@@ -93,12 +93,17 @@ def maps(
             help="Explain real mammograms with weights that were trained on phantoms only: not for real images.",
         ),
     ] = False,
+    show_ids: Annotated[
+        bool, typer.Option("--show-ids", help="Write study ids, or a store's names of exams, beside their hashes.")
+    ] = False,
 ) -> None:
     """Where in each image a score comes from, over the mammogram; and whether the map can be trusted.
 
     Interrupted or killed, the same command goes on. Exit status 1: some exams could not be explained.
     """
-    if (folder := find_lesion_weights(weights)) is not None:
+    from fourview.weights.home import find_lesions
+
+    if (folder := find_lesions(weights)) is not None:
         if finding != "malignant":
             raise SetupError(
                 "--finding benign: a lesion network weighs one against the other; its map is that of malignant"
@@ -154,8 +159,9 @@ def maps(
         *((("pixels", pixels),) if pixels else ()),
         *((("spacing_mm", f"{spacing_mm:g}"),) if spacing_mm else ()),
         ("exams", f"{len(sources)}, {hash_sources(sources)}"),
+        *((("own names of exams", "shown"),) if show_ids else ()),
     )
-    _run(sources, explainer, out, settings, left_out)
+    _run(sources, explainer, out, settings, left_out, show_ids=show_ids)
 
 
 def _find(
@@ -170,7 +176,7 @@ def _find(
     if len(inputs) == 1 and (inputs[0] / ABOUT_FILE).is_file():
         found: list[Source] = list(find_stored(Store.open(inputs[0]), exams=exams))
         if not found:
-            raise SetupError(f"{inputs[0]}: found no exam {', '.join(exams or ())} with prepared images; need one")
+            raise SetupError(f"{inputs[0]}: found no exam with prepared images; need one")
         return found, {}
     if exams:
         raise SetupError("--exam: found no store; need one, or name the exam's files as INPUT")
@@ -186,6 +192,8 @@ def _run(
     out: Path,
     settings: tuple[tuple[str, str], ...],
     left_out: dict[str, str],
+    *,
+    show_ids: bool,
 ) -> None:
     from fourview.explain.explain_exams import explain_exams
     from fourview.terminal import open_console, show_document
@@ -193,7 +201,7 @@ def _run(
     try:
         with _shown() as on_step:
             document, problems = explain_exams(
-                sources, explainer, out, settings=settings, on_step=on_step, left_out=left_out
+                sources, explainer, out, settings=settings, on_step=on_step, left_out=left_out, show_ids=show_ids
             )
     except KeyboardInterrupt:
         typer.echo("fourview: interrupted; what is done stays: run the same command again", err=True)

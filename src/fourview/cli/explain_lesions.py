@@ -17,14 +17,6 @@ GATES = ("gate", "mask_gate")
 GATE_OF = {"attention": "gate", "mask": "mask_gate"}  # kind of gate -> the method that shows it
 
 
-def find_lesion_weights(weights: str) -> Path | None:
-    """The folder, if it holds lesion networks: RUN/weights, or RUN itself."""
-    from fourview.studies.lesion.lesion_weights import is_lesion_weights
-
-    folder = Path(weights).expanduser()
-    return next((one for one in (folder, folder / "weights") if is_lesion_weights(one)), None)
-
-
 def choose_methods(methods: Sequence[str], gate: str) -> tuple[str, ...]:
     """What `signs.read` calls them. Raises SetupError for a gate that the network does not have."""
     found = []

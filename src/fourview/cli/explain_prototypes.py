@@ -9,7 +9,6 @@ import typer
 
 from fourview.cli.app import INTERRUPTED
 from fourview.cli.explain import explain_app
-from fourview.cli.explain_lesions import find_lesion_weights
 from fourview.cli.progress import asked_to_stop, shown_steps
 from fourview.exam import SetupError
 
@@ -42,11 +41,12 @@ def prototypes(
     from fourview.studies.lesion.lesion_reader import choose_device
     from fourview.studies.lesion.signs import prototypes as sheet
     from fourview.terminal import open_console, show_document
+    from fourview.weights.home import find_lesions
 
     check_report_folder(out)
     where = choose_device(device)
     store = None if data is None else Store.open(data)
-    folder = find_lesion_weights(weights)
+    folder = find_lesions(weights)
     if folder is not None:
         from fourview.studies.lesion.lesion_weights import load_lesion_weights
 

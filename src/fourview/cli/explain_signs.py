@@ -10,9 +10,8 @@ import typer
 
 from fourview.cli.app import INTERRUPTED
 from fourview.cli.explain import explain_app
-from fourview.cli.explain_lesions import GATE_OF, choose_methods, find_lesion_weights
+from fourview.cli.explain_lesions import GATE_OF, choose_methods
 from fourview.cli.progress import asked_to_stop, shown_steps
-from fourview.exam import SetupError
 
 
 @explain_app.command()
@@ -50,12 +49,9 @@ def signs(
     from fourview.studies.lesion.signs.questions import SignsOptions, find_signs
     from fourview.studies.lesion.signs.read import LesionLens
     from fourview.terminal import open_console, show_document
+    from fourview.weights.home import resolve_lesions
 
-    folder = find_lesion_weights(weights)
-    if folder is None:
-        raise SetupError(
-            f"weights {weights}: found no lesion.json in it; need weights/ of a run of `fourview lesion train`"
-        )
+    folder = resolve_lesions(weights)
     loaded, opened = load_lesion_weights(folder), Store.open(store)
     gate = loaded.card.network.gate
     methods = choose_methods(method or [*(() if gate == "none" else (GATE_OF[gate],)), "gradcam"], gate)

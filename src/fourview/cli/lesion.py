@@ -49,7 +49,7 @@ def train(
     ] = None,
     init: Annotated[
         str | None,
-        typer.Option(metavar="W", help="Begin with weights/ of another lesion run, or torchvision's file of a ResNet."),
+        typer.Option(metavar="W", help="Begin with another lesion run's weights, or torchvision's file of a ResNet."),
     ] = None,
     device: Annotated[Device, typer.Option(help="auto: the GPU if there is one.")] = "auto",
     set_values: Annotated[
@@ -92,9 +92,12 @@ def read(
         typer.Argument(metavar="STORE|FOLDER...", help="A prepared set; or folders, zips and lists as for `screen`."),
     ],
     *,
-    weights: Annotated[Path, typer.Option(metavar="W", help="weights/ of a run of `lesion train`.")],
+    weights: Annotated[
+        str,
+        typer.Option(metavar="W", help="weights/ of a run of `lesion train`, or a name: phantom-lesion."),
+    ],
     ensemble: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(metavar="W", help="More weights, of any architecture, one per --ensemble; p is the mean."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Output folder: new or empty.")],
@@ -129,11 +132,12 @@ def read(
     from fourview.studies.lesion.read import read_lesions
     from fourview.studies.lesion.read_page import write_readings
     from fourview.terminal import open_console, show_document
+    from fourview.weights.home import resolve_lesions
 
     check_report_folder(out)
     readers = [
-        LesionReader.open(folder, device=device, allow_phantom_weights=allow_phantom_weights)
-        for folder in (weights, *(ensemble or ()))
+        LesionReader.open(resolve_lesions(one), device=device, allow_phantom_weights=allow_phantom_weights)
+        for one in (weights, *(ensemble or ()))
     ]
     cards = [reader.weights.card for reader in readers]
     sources = open_sources(inputs, boxes, cards[0], spacing_mm=spacing_mm, mirrored=mirrored, others=cards[1:])

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 weights_app = typer.Typer(help="Weights: list, show, measure, check, install, convert.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
 
+_UNREADABLE = "cannot be read, see below"
+
 
 @app.command()
 def export(
@@ -44,42 +46,59 @@ def weights_list() -> None:
     """Weights that ship, that are installed, and those that can be, with their licences and measured AUCs."""
     from rich.table import Table
 
-    from fourview.exam import SetupError
     from fourview.terminal import open_console
-    from fourview.weights.ensemble import describe_kind, load_cards, load_metrics
-    from fourview.weights.home import SHIPPED, installed, shipped, weights_home
+    from fourview.weights.home import SHIPPED, installed, list_lesions, shipped, weights_home
     from fourview.weights.zoo import ZOO
 
     console = open_console()
     home = weights_home()
-    table = Table("name", "status", "what", "licence", title=f"Weights in {home}", title_justify="left")
-    here = {name: (home / name, "installed") for name in installed()}
-    here |= {name: (SHIPPED / name, "ships with fourview") for name in shipped() if name not in here}
-    unreadable: dict[str, str] = {}
-    for name, (folder, status) in here.items():
-        try:
-            cards = load_cards(folder)
-        except SetupError as error:  # one of them must not hide the others
-            unreadable[name] = str(error)
-            table.add_row(name, "cannot be read, see below", "", "")
-            continue
-        table.add_row(name, status, describe_kind(cards), _licences(cards))
+    here = {name: home / name for name in installed()}
+    here |= {name: SHIPPED / name for name in shipped() if name not in here}
+    rows, notes = [], []
+    for folders, read in ((here, _read_weights), (list_lesions(), _read_lesions)):
+        for name, folder in folders.items():
+            what, licence, lines = read(folder)
+            rows.append((name, "installed" if folder.parent == home else "ships with fourview", what, licence))
+            notes += [f"{name}: {line}" for line in lines]
     for entry in ZOO.values():
         for offered in entry.folders:
             if offered.name not in here:
                 images = "image only" if offered.patch_file is None else "image+heatmaps"
                 how = f"fourview weights install {entry.name}"
-                table.add_row(offered.name, how, f"{offered.kind}, {images}", entry.licence)
+                rows.append((offered.name, how, f"{offered.kind}, {images}", entry.licence))
+    table = Table("name", "status", "what", "licence", title=f"Weights in {home}", title_justify="left")
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
-    for name, (folder, _) in here.items():
-        if name in unreadable:
-            console.print(f"{name}: {unreadable[name]}", markup=False, soft_wrap=True)
-            continue
-        for metric in load_metrics(folder):
-            if metric.truth_sha256 is not None:
-                console.print(f"{name}: {metric}", markup=False, soft_wrap=True)
+    for note in notes:
+        console.print(note, markup=False, soft_wrap=True)
     for entry in ZOO.values():
         console.print(f"{entry.name}: {entry.terms}\nSource: {entry.source}")
+
+
+def _read_weights(folder: Path) -> tuple[str, str, list[str]]:
+    """What it is, its licence, lines about it. Weights that cannot be read must not hide the others."""
+    from fourview.exam import SetupError
+    from fourview.weights.ensemble import describe_kind, load_cards, load_metrics
+
+    try:
+        cards = load_cards(folder)
+    except SetupError as error:
+        return _UNREADABLE, "", [str(error)]
+    measured = [str(metric) for metric in load_metrics(folder) if metric.truth_sha256 is not None]
+    return describe_kind(cards), _licences(cards), measured
+
+
+def _read_lesions(folder: Path) -> tuple[str, str, list[str]]:
+    """The same of lesion networks."""
+    from fourview.exam import SetupError
+    from fourview.studies.lesion.lesion_weights import load_lesion_card
+
+    try:
+        card = load_lesion_card(folder)
+    except SetupError as error:
+        return _UNREADABLE, "", [str(error)]
+    return card.kind, "see below", [*([] if card.measured is None else [str(card.measured)]), card.terms]
 
 
 @weights_app.command("show")
@@ -88,8 +107,11 @@ def weights_show(
 ) -> None:
     """The card of a weights folder: network, input, training data, licence, numbers; of an ensemble, all of them."""
     from fourview.weights.ensemble import describe_kind, load_cards, load_ensemble_card, load_metrics
-    from fourview.weights.home import ENSEMBLE_NAME, resolve
+    from fourview.weights.home import ENSEMBLE_NAME, find_lesions, resolve
 
+    if (lesions := find_lesions(weights)) is not None:
+        _show_lesion_card(lesions)
+        return
     folder = resolve(weights)
     cards = load_cards(folder)
     if (folder / ENSEMBLE_NAME).is_file():
@@ -158,6 +180,18 @@ def _with_interval(metric: Metric) -> str:
 
 def _lies(within: bool) -> str:
     return "in" if within else "not in"
+
+
+def _show_lesion_card(folder: Path) -> None:
+    from fourview.studies.lesion.lesion_weights import load_lesion_card
+
+    card = load_lesion_card(folder)
+    typer.echo(card.model_dump_json(indent=2, exclude={"learned"}))
+    only = "; phantoms only: not for real images" if card.phantoms_only else ""
+    learned = f"learned from {len(card.learned):,} images"
+    typer.echo(f"{folder}: {card.kind}; hash {card.weights_hash}; {learned}{only}; {card.terms}", err=True)
+    if card.measured is not None:
+        typer.echo(f"  {card.measured}", err=True)
 
 
 def _licences(cards: Sequence[Card]) -> str:

@@ -44,10 +44,10 @@ _COLUMNS = {
 
 
 def describe_exam(
-    explained: ExplainedExam, drawn: Iterable[DrawnMap], *, marks: Sequence[str], settings: Settings
+    explained: ExplainedExam, drawn: Iterable[DrawnMap], *, marks: Sequence[str], settings: Settings, name: str = ""
 ) -> Document:
-    """The page of one exam. marks: reasons to distrust the network"""
-    method = METHODS[explained.method]
+    """The page of one exam. marks: reasons to distrust the network; name: the exam's own; "": not shown"""
+    method, number = METHODS[explained.method], explained.exam.exam_id
     pictures: dict[int, list[DrawnMap]] = {}
     for one in drawn:
         pictures.setdefault(id(one.score), []).append(one)
@@ -64,7 +64,7 @@ def describe_exam(
         warnings.append(f"{untested} of {total} maps are {UNTESTED}")
     return Document(
         kind="explanation",
-        title=f"Where the score comes from: exam {explained.exam.exam_id}, {method.title}",
+        title=f"Where the score comes from: exam {f'{name} ({number})' if name else number}, {method.title}",
         headline=(),
         sections=sections,
         warnings=tuple(warnings),
@@ -109,8 +109,8 @@ HOW_TESTED = (
     "Tests. Weights drawn anew (Adebayo et al. 2018): each layer's values in random order; the rank correlation of "
     f"the two maps in squares ({CELLS} along the shorter side) is to be {MOST_ALIKE:g} or less. Deletion and "
     "insertion (Petsiuk et al. 2018): the squares are blurred, or shown on the blurred image, in the map's order; "
-    "the mean score is to be lower, or higher, than with random smooth orders. Where outlines are known: the share "
-    "of the map's positive values within them against their share of the tissue, and whether the highest place "
+    "the mean score is to be lower, or higher, than with each of 3 random smooth orders. Where outlines are known: the "
+    "share of the map's positive values within them against their share of the tissue, and whether the highest place "
     f"lies within {NEAR_SHARE:.1%} of the shorter side of one (the pointing game, Zhang et al. 2016)."
 )
 

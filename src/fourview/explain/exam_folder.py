@@ -28,10 +28,12 @@ def write_explained(
     marks: tuple[str, ...],
     settings: Settings,
     outlines: Mapping[str, NDArray[np.bool_]] | None = None,
+    name: str = "",
 ) -> None:
     """FOLDER/report.html, results.json, maps.csv, maps.npz, and a PNG per map.
 
     maps.npz  float32 of the crop in the direction of the file, see `load_maps`
+    name      the exam's own; "": not shown
 
     Raises OSError; then the folder is not there.
     """
@@ -48,7 +50,7 @@ def write_explained(
         for one in drawn:
             (part / f"{one.name}.png").write_bytes(png_bytes(one.picture))
         np.savez_compressed(part / MAPS, **arrays)  # type: ignore[arg-type] # numpy types allow_pickle only
-        document = describe_exam(explained, drawn, marks=marks, settings=settings)
+        document = describe_exam(explained, drawn, marks=marks, settings=settings, name=name)
         add_document(part, document, tables={"maps": tabulate_maps(explained)})
 
 

@@ -32,6 +32,10 @@ class Source(Protocol):
     @property
     def exam_id(self) -> str: ...
     @property
+    def label(self) -> str:
+        """Its own name: a study's id, a name in a store. Shown on request alone."""
+
+    @property
     def digest(self) -> str:
         """Changes with what is known of its pixels before they are read."""
 
@@ -64,6 +68,7 @@ def explain_exams(
     settings: Settings,
     on_step: Callable[[ExplainStep], None],
     left_out: Mapping[str, str] = {},
+    show_ids: bool = False,
 ) -> tuple[Document, dict[str, str]]:
     """The page of all exams, and exam id or file name -> why it could not be explained.
 
@@ -71,18 +76,21 @@ def explain_exams(
 
     on_step   called before every piece of work; may raise KeyboardInterrupt, after which the same call goes on
     left_out  file name -> why it is in no exam
+    show_ids  exams' own names stand beside their hashes
     What an earlier call with the same settings left in OUT is taken. Raises SetupError: OUT holds something else.
     """
     open_folder(out, settings)
     (out / "exams").mkdir(exist_ok=True)
     remove_parts(out / "exams")
     problems = dict(left_out)
+    names = {source.exam_id: source.label for source in sources} if show_ids else {}
     tables = []
     for number, source in enumerate(sources):
         folder = out / "exams" / source.exam_id
         if not folder.is_dir():
             try:
-                _explain(source, explainer, folder, settings, _steps(on_step, number, len(sources), source.exam_id))
+                report = _steps(on_step, number, len(sources), source.exam_id)
+                _explain(source, explainer, folder, settings, report, name=names.get(source.exam_id, ""))
             except (SetupError, KeyboardInterrupt):
                 raise
             except ExamError as error:
@@ -98,8 +106,9 @@ def explain_exams(
     if not tables:
         raise SetupError(f"found no exam that could be explained: {next(iter(problems.values()), 'no exam')}")
     rows = pl.concat(tables)
+    marks = explainer.screener.marks
     document = describe_maps(
-        rows, method=explainer.method, marks=explainer.screener.marks, problems=problems, settings=settings
+        rows, method=explainer.method, marks=marks, problems=problems, settings=settings, names=names
     )
     add_document(out, document, tables={"maps": rows})
     return document, problems
@@ -133,14 +142,21 @@ def _check_same(out: Path, values: list[Any]) -> None:
 
 
 def _explain(
-    source: Source, explainer: Explainer, folder: Path, settings: Settings, report: Callable[[str], None]
+    source: Source,
+    explainer: Explainer,
+    folder: Path,
+    settings: Settings,
+    report: Callable[[str], None],
+    *,
+    name: str,
 ) -> None:
     exam = source.read()
     outlines = source.read_outlines(explainer.finding)
     explained = explainer.explain(exam, outlines=outlines, report=report)
     report("writing")
     try:
-        write_explained(folder, explained, marks=explainer.screener.marks, settings=settings, outlines=outlines)
+        marks = explainer.screener.marks
+        write_explained(folder, explained, marks=marks, settings=settings, outlines=outlines, name=name)
     except OSError as error:
         raise SetupError(
             f"cannot write {folder}: {error.strerror or error}; make room or fix it, then run the same command"
@@ -163,6 +179,10 @@ class _FromFiles:
     @property
     def exam_id(self) -> str:
         return str(self.source.exam_id)
+
+    @property
+    def label(self) -> str:
+        return str(self.source.label)
 
     @property
     def digest(self) -> str:

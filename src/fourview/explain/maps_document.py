@@ -19,9 +19,15 @@ UNIT = "map"
 
 
 def describe_maps(
-    rows: pl.DataFrame, *, method: MethodName, marks: Sequence[str], problems: Mapping[str, str], settings: Settings
+    rows: pl.DataFrame,
+    *,
+    method: MethodName,
+    marks: Sequence[str],
+    problems: Mapping[str, str],
+    settings: Settings,
+    names: Mapping[str, str],
 ) -> Document:
-    """The page above the exams' pages. rows: of exam_document.tabulate_maps, of all exams"""
+    """The page above the exams' pages. rows: of exam_document.tabulate_maps; names: exam id -> its own name to show"""
     located = measure_located(rows)
     tested = rows.filter(pl.col("alike_drawn_anew").is_not_null() | pl.col("deletion").is_not_null())
     untested = len(rows) - len(tested)
@@ -44,7 +50,7 @@ def describe_maps(
                 (estimate_table("located", "Own breast, images with an outline", located, note=LOCATED_NOTE),),
             )
         )
-    sections.append(_describe_exams(rows, problems))
+    sections.append(_describe_exams(rows, problems, names))
     return Document(
         kind="explanation",
         title=f"Where scores come from: {METHODS[method].title}, {rows['exam'].n_unique()} exams",
@@ -93,11 +99,11 @@ def _describe_tests(rows: pl.DataFrame) -> Section:
     return Section("tests", "Tests of the maps", (estimate_table("tests", "Maps that fail", found),))
 
 
-def _describe_exams(rows: pl.DataFrame, problems: Mapping[str, str]) -> Section:
+def _describe_exams(rows: pl.DataFrame, problems: Mapping[str, str], names: Mapping[str, str]) -> Section:
     items = []
     for (exam,), own in rows.group_by("exam", maintain_order=True):
         failed = int((own["fails"].fill_null("") != "").sum())
-        lines = list(_list_scores(own))
+        lines = [*([names[exam]] if names.get(exam) else []), *_list_scores(own)]
         lines.append(f"{len(own)} maps, {failed} fail a test" if failed else f"{len(own)} maps")
         items.append(GalleryItem(str(exam), tuple(lines), link=f"exams/{exam}/report.html"))
     parts: list[Table | Gallery] = [Gallery("exams", "Exams", tuple(items))]

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fourview.crop import mirror
-from fourview.exam import VIEWS, Box, Decision, Exam, Finding, Mammogram, View, hash_label
+from fourview.exam import VIEWS, Box, Decision, Exam, Finding, Mammogram, SetupError, View, hash_label
 from fourview.store.sets import PHANTOM
 from fourview.store.store import Store
 
@@ -49,6 +49,10 @@ class StoredExam:
     rows: tuple[Row, ...]
 
     @property
+    def label(self) -> str:
+        return self.name
+
+    @property
     def digest(self) -> str:
         return " ".join(str(row["pixels_sha256"]) for row in self.rows)
 
@@ -77,12 +81,19 @@ class StoredExam:
 
 
 def find_stored(store: Store, *, exams: Sequence[str] | None = None) -> Iterator[StoredExam]:
-    """The exams of a store in the order of its manifest. exams: names; None: all"""
+    """The exams of a store in the order of its manifest. exams: names; None: all
+
+    Raises SetupError if an exam that is named has no prepared image.
+    """
     rows = store.images.filter(pl.col("view").is_not_null()).select(COLUMNS)
     grouped: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows.iter_rows(named=True):
         if exams is None or row["exam"] in exams:
             grouped[row["dataset"], row["exam"]].append(row)
+    if missing := sorted(set(exams or ()) - {name for _, name in grouped}):
+        there = rows["exam"].drop_nulls().unique(maintain_order=True)
+        some = ", ".join(there.head(3)) + (" ..." if len(there) > 3 else "")
+        raise SetupError(f"{store.path}: found no prepared image of the exam {missing[0]}; need one of {some}")
     for (dataset, name), own in grouped.items():
         ordered = sorted(own, key=lambda row: VIEWS.index(View(row["view"])))
         yield StoredExam(store, hash_label(f"{dataset}/{name}"), name, tuple(ordered))

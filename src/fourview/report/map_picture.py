@@ -107,13 +107,16 @@ def draw_map(mammogram: Mammogram, shown: MapShown) -> Picture:
     if outline is not None:
         for picture in (plain, coloured):
             _draw_outline(picture, outline)
-    detail = _place_detail(shown)
-    near = _draw_detail(pixels, shown, detail, outline)
-    for picture in (plain, coloured):
-        _draw_box(picture, detail, pixels.shape, TEXT)
+    near: tuple[Picture, ...] = ()
+    if (shown.values > 0).any():  # an empty map has no strongest place
+        detail = _place_detail(shown)
+        near = _draw_detail(pixels, shown, detail, outline)
+        for picture in (plain, coloured):
+            _draw_box(picture, detail, pixels.shape, TEXT)
+        if mammogram.spacing_mm is not None:
+            _draw_bar(near[0], mammogram.spacing_mm * detail.width / _DETAIL)
     if mammogram.spacing_mm is not None:
         _draw_bar(plain, mammogram.spacing_mm * pixels.shape[1] / plain.shape[1])
-        _draw_bar(near[0], mammogram.spacing_mm * detail.width / _DETAIL)
     if shown.seen != box:
         inner = Box(
             shown.seen.top - box.top,
@@ -126,7 +129,7 @@ def draw_map(mammogram: Mammogram, shown: MapShown) -> Picture:
 
 
 def _compose(
-    mammogram: Mammogram, shown: MapShown, pictures: tuple[Picture, Picture], near: tuple[Picture, Picture]
+    mammogram: Mammogram, shown: MapShown, pictures: tuple[Picture, Picture], near: tuple[Picture, ...]
 ) -> Picture:
     failed = [fact.text for fact in shown.facts if fact.passed is False]
     rows, cols = pictures[0].shape[:2]
@@ -150,7 +153,9 @@ def _compose(
     for number, picture in enumerate(near):
         start = top + number * (_DETAIL + _GAP)
         canvas[start : start + _DETAIL, left : left + _DETAIL] = picture
-    write_text(canvas, "where the map is strongest", row=top + height + 22, col=left, size_px=12, colour=FAINT)
+    words = "where the map is strongest" if near else "the map is empty: it has no strongest place"
+    row = top + height + 22 if near else top + 22
+    write_text(canvas, words, row=row, col=left, size_px=12, colour=FAINT)
     _draw_panel(canvas[top:, left + _DETAIL + _GAP :], shown)
     return canvas
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import platformdirs
@@ -14,7 +14,10 @@ from fourview.weights.zoo import ZOO, ZooEntry, known_folders
 CARD_NAME = "card.json"
 ENSEMBLE_NAME = "ensemble.json"
 CLASSIFIER_NAME = "classifier.json"
+LESION_NAME = "lesion.json"
 SHIPPED = Path(__file__).parent / "shipped"
+_EXAM_CARDS = (CARD_NAME, ENSEMBLE_NAME)
+_LESION_CARDS = (LESION_NAME,)
 
 
 def weights_home() -> Path:
@@ -29,21 +32,34 @@ def installed(home: Path | None = None) -> tuple[str, ...]:
 
     Raises SetupError if the home cannot be read.
     """
-    home = home or weights_home()
-    try:
-        return _list_folders(home)
-    except OSError as error:
-        raise SetupError(f"weights home {home}: cannot be read: {error.strerror}") from error
+    return _list_installed(home or weights_home(), _EXAM_CARDS)
 
 
 def shipped() -> tuple[str, ...]:
     """The names of the weight folders that are part of fourview, sorted."""
-    return _list_folders(SHIPPED)
+    return _list_folders(SHIPPED, _EXAM_CARDS)
 
 
-def _list_folders(home: Path) -> tuple[str, ...]:
-    cards = [path for name in (CARD_NAME, ENSEMBLE_NAME) for path in home.glob(f"*/{name}")] if home.is_dir() else []
-    return tuple(sorted({card.parent.name for card in cards if not card.parent.name.startswith(".")}))
+def list_lesions(home: Path | None = None) -> dict[str, Path]:
+    """The folders of lesion networks that have a name: those that ship, and those in `home`, which come first.
+
+    Raises SetupError if the home cannot be read.
+    """
+    home = home or weights_home()
+    found = {name: SHIPPED / name for name in _list_folders(SHIPPED, _LESION_CARDS)}
+    return found | {name: home / name for name in _list_installed(home, _LESION_CARDS)}
+
+
+def _list_installed(home: Path, cards: Sequence[str]) -> tuple[str, ...]:
+    try:
+        return _list_folders(home, cards)
+    except OSError as error:
+        raise SetupError(f"weights home {home}: cannot be read: {error.strerror}") from error
+
+
+def _list_folders(home: Path, cards: Sequence[str]) -> tuple[str, ...]:
+    found = [path for name in cards for path in home.glob(f"*/{name}")] if home.is_dir() else []
+    return tuple(sorted({card.parent.name for card in found if not card.parent.name.startswith(".")}))
 
 
 def is_weights(folder: Path) -> bool:
@@ -54,6 +70,28 @@ def is_weights(folder: Path) -> bool:
 def is_classifier(folder: Path) -> bool:
     """Whether the folder says that it holds a classifier of features (weights.classifier)."""
     return (folder / CLASSIFIER_NAME).is_file()
+
+
+def find_lesions(name_or_folder: str, *, home: Path | None = None) -> Path | None:
+    """The folder of lesion networks that is meant: RUN/weights, RUN itself, or one so called; None: no such thing.
+
+    Raises SetupError if the home cannot be read.
+    """
+    folder = Path(name_or_folder).expanduser()
+    here = next((one for one in (folder, folder / "weights") if (one / LESION_NAME).is_file()), None)
+    return here if name_or_folder and here is not None else list_lesions(home).get(name_or_folder)
+
+
+def resolve_lesions(name_or_folder: str, *, home: Path | None = None) -> Path:
+    """The same. Raises SetupError, which lists the names there are, if there is nothing of the kind."""
+    found = find_lesions(name_or_folder, home=home)
+    if found is None:
+        what = "something else" if Path(name_or_folder).expanduser().exists() else "no such folder or name"
+        raise SetupError(
+            f"weights {name_or_folder!r}: found {what}; need weights/ of a run of `fourview lesion train` (it has "
+            f"{LESION_NAME}), or one of: {', '.join(sorted(list_lesions(home))) or 'none is here'}"
+        )
+    return found
 
 
 def resolve(name_or_folder: str, *, home: Path | None = None, zoo: Mapping[str, ZooEntry] = ZOO) -> Path:
@@ -70,6 +108,11 @@ def resolve(name_or_folder: str, *, home: Path | None = None, zoo: Mapping[str, 
             "alone; need weights of a network"
         )
     home = home or weights_home()
+    if name_or_folder and (lesions := find_lesions(name_or_folder, home=home)) is not None:
+        raise SetupError(
+            f"weights {name_or_folder!r}: found lesion networks ({lesions.name}/{LESION_NAME}), which `fourview lesion "
+            "read` and `fourview explain` take: they read outlined lesions alone; need weights of another network"
+        )
     names = installed(home)
     if name_or_folder in names:
         return home / name_or_folder

@@ -25,9 +25,8 @@ from fourview.settings import Section
 from fourview.studies.lesion.cases import Angle
 from fourview.studies.lesion.recipe_parts import Crop, Ensemble, Network
 from fourview.weights.folder import fit_tensors, sha256_file
+from fourview.weights.home import LESION_NAME
 from fourview.whole_files import whole_folder
-
-ABOUT = "lesion.json"
 
 
 class Member(Section):
@@ -71,6 +70,14 @@ class Measured(Section):
     patients: int
     of: str
 
+    def __str__(self) -> str:
+        """Number, interval, unit, n, whom it is of."""
+        interval = "no interval" if self.low is None or self.high is None else f"95 % {self.low:.3f} to {self.high:.3f}"
+        return (
+            f"AUC, malignant, CC and MLO averaged {self.auc:.3f} ({interval}; {self.lesions:,} lesions of "
+            f"{self.patients:,} patients; {self.of})"
+        )
+
 
 class LesionCard(Section):
     """The content of lesion.json.
@@ -106,6 +113,13 @@ class LesionCard(Section):
     terms: str
 
     @property
+    def kind(self) -> str:
+        """What `weights list` shows: "lesions: googlenet_light, gate attention"."""
+        gate = "" if self.network.gate == "none" else f", gate {self.network.gate}"
+        networks = "" if len(self.members) == 1 else f"{len(self.members)} x "
+        return f"lesions: {networks}{self.network.architecture}{gate}"
+
+    @property
     def weights_hash(self) -> str:
         """16 hex digits over the tensors of all members."""
         return hashlib.sha256(json.dumps([member.sha256 for member in self.members]).encode()).hexdigest()[:16]
@@ -125,11 +139,6 @@ class LesionWeights:
         )
 
 
-def is_lesion_weights(folder: Path) -> bool:
-    """Whether the folder says that it holds lesion networks."""
-    return (folder / ABOUT).is_file()
-
-
 def save_lesion_weights(folder: Path, card: LesionCard, tensors: Sequence[Mapping[str, Tensor]]) -> LesionCard:
     """Write the folder, whole or not at all, and return its card with the files' hashes. tensors: of each member
 
@@ -144,7 +153,7 @@ def save_lesion_weights(folder: Path, card: LesionCard, tensors: Sequence[Mappin
                 (building / member.file).write_bytes(save({name: tensor.contiguous() for name, tensor in own.items()}))
                 members.append(member.model_copy(update={"sha256": sha256_file(building / member.file)}))
             card = card.model_copy(update={"members": tuple(members)})
-            (building / ABOUT).write_text(card.model_dump_json(indent=1) + "\n")
+            (building / LESION_NAME).write_text(card.model_dump_json(indent=1) + "\n")
             load_lesion_weights(building)  # what was written must be what can be read
     except OSError as error:
         raise SetupError(f"{folder}: cannot be written ({error.strerror or error}); need room and a right") from error
@@ -154,11 +163,11 @@ def save_lesion_weights(folder: Path, card: LesionCard, tensors: Sequence[Mappin
 def load_lesion_card(folder: Path) -> LesionCard:
     """The checked card. Raises SetupError."""
     try:
-        return LesionCard.model_validate_json((folder / ABOUT).read_bytes())
+        return LesionCard.model_validate_json((folder / LESION_NAME).read_bytes())
     except (OSError, ValidationError) as error:
         first = str(error).splitlines()[0]
         raise SetupError(
-            f"{folder}: found no readable {ABOUT} ({first}); need weights/ of a run of `fourview lesion train`"
+            f"{folder}: found no readable {LESION_NAME} ({first}); need weights/ of a run of `fourview lesion train`"
         ) from None
 
 
@@ -169,7 +178,7 @@ def load_lesion_weights(folder: Path) -> LesionWeights:
     for member in card.members:
         path = folder / member.file
         if path.parent != folder or not path.is_file() or sha256_file(path) != member.sha256:
-            raise SetupError(f"{path}: missing, damaged or exchanged; need the file that {ABOUT} tells of")
+            raise SetupError(f"{path}: missing, damaged or exchanged; need the file that {LESION_NAME} tells of")
         network = card.network.build(card.crop.side_px)
         try:
             fit_tensors(network, load_file(path), origin=str(path))

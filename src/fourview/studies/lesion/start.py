@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import Tensor
 
 from fourview.exam import SetupError
 from fourview.networks.lesion import LesionNetwork
 from fourview.studies.lesion.cases import Angle
-from fourview.studies.lesion.lesion_weights import LesionWeights, is_lesion_weights, load_lesion_weights
+from fourview.studies.lesion.lesion_weights import LesionWeights, load_lesion_weights
 from fourview.studies.lesion.recipe import LesionRecipe
 from fourview.train.initialise import draw_initial
 from fourview.weights.folder import fit_tensors
+from fourview.weights.home import find_lesions
 from fourview.weights.imagenet import load_imagenet
 
 _TRUNK = "trunk.network."  # begins the names of a ResNet's tensors
@@ -67,15 +67,15 @@ class Start:
 def open_start(init: str | None, recipe: LesionRecipe, *, images: frozenset[str]) -> Start:
     """What networks begin with.
 
-    init    a weights folder of `fourview lesion train`, torchvision's ImageNet file of a ResNet; None: drawn values
+    init    weights of `fourview lesion train` (home.find_lesions), or torchvision's ImageNet file of a ResNet; None:
+            drawn values
     images  folds.digest_images of all that are to be learned from or tested on
 
     Raises SetupError: no such weights, of another network, or ones that learned from some of these images.
     """
     if init is None:
         return Start()
-    folder = Path(init).expanduser()
-    if is_lesion_weights(folder):
+    if (folder := find_lesions(init)) is not None:
         weights = load_lesion_weights(folder)
         card = weights.card
         if both := len(images & set(card.learned)):

@@ -56,6 +56,16 @@ def write_run(outcome: Outcome, store: Store, read: ReadLesion, out: Path) -> Do
     return document
 
 
+def _say_held_out(outcome: Outcome) -> str:
+    """Which lesions were not learned from, in words."""
+    if outcome.study.recipe.split == "official":
+        return "official test part"
+    run = sorted({member.plan.fold + 1 for member in outcome.members})
+    if len(run) == outcome.study.folds.count:
+        return f"all {len(run)} folds put together"
+    return f"fold{'s' if len(run) > 1 else ''} {', '.join(map(str, run))} of {outcome.study.folds.count} alone"
+
+
 def describe_weights(outcome: Outcome, store: Store) -> LesionCard:
     """The card of the run's networks, without the hashes of their files."""
     study, area = outcome.study, outcome.area
@@ -69,7 +79,7 @@ def describe_weights(outcome: Outcome, store: Store) -> LesionCard:
             high=area.high if known else None,
             lesions=area.n,
             patients=area.clusters,
-            of=f"{study.about}, {'folds put together' if recipe.split == 'folds' else 'official test part'}",
+            of=f"{study.about}, {_say_held_out(outcome)}",
         )
     images = str(store.about.get("terms", ""))
     return LesionCard(
