@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -89,3 +91,16 @@ def test_looking_blurs_single_pixels_and_keeps_their_sum() -> None:
     assert smooth.max() < 0.1
     np.testing.assert_allclose(smooth.sum(), 1.0, rtol=1e-3)
     assert np.unravel_index(int(smooth.argmax()), smooth.shape) == (150, 100)
+
+
+def test_the_edge_of_what_is_seen_from_near_is_no_outline() -> None:
+    values = np.zeros((300, 200), np.float32)
+    values[30:110, 30:110] = 1.0  # the detail lies within the lesion
+    inside = shown(values)
+    outline = np.zeros((ROWS, COLS), bool)
+    outline[55:200, 25:180] = True
+    with_lesion = draw_map(mammogram(), replace(inside, outline=outline))
+    without = draw_map(mammogram(), replace(inside, outline=None))
+    near = slice(2 * 573 + 35, 2 * 573 + 450)
+    assert np.array_equal(with_lesion[:, near], without[:, near])
+    assert not np.array_equal(with_lesion, without)

@@ -282,14 +282,17 @@ def _draw_detail(
     coloured = _blend(plain, *_strengths(shown.values[detail.slices], shown, (_DETAIL, _DETAIL)))
     if outline is not None:
         for picture in (plain, coloured):
-            _draw_outline(picture, outline[detail.slices])
+            _draw_outline(picture, outline, detail)
     return plain, coloured
 
 
-def _draw_outline(picture: Picture, mask: NDArray[np.bool_]) -> None:
+def _draw_outline(picture: Picture, mask: NDArray[np.bool_], part: Box | None = None) -> None:
+    """part: of the mask, that the picture shows; its edges are no outline"""
+    part = part or Box(0, mask.shape[0], 0, mask.shape[1])
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    scale = np.array([picture.shape[1] / mask.shape[1], picture.shape[0] / mask.shape[0]])
-    lines = [np.round((contour[:, 0, :] + 0.5) * scale - 0.5).astype(np.int32) for contour in contours]
+    scale = np.array([picture.shape[1] / part.width, picture.shape[0] / part.height])
+    corner = np.array([part.left, part.top])
+    lines = [np.round((contour[:, 0, :] - corner + 0.5) * scale - 0.5).astype(np.int32) for contour in contours]
     cv2.polylines(picture, lines, True, (0, 0, 0), 3, cv2.LINE_AA)  # seen on bright tissue too
     cv2.polylines(picture, lines, True, OUTLINE, 1, cv2.LINE_AA)
 
