@@ -16,6 +16,7 @@ from fourview.studies.lesion.signs.words import Token, compare_margins
 
 Verdict = Literal["holds", "fails", "not shown"]
 TWICE = 2.0  # times chance
+MOST_EMPTY = 0.1  # of a method's maps; of more, those that show something are a choice
 
 
 def judge(seen: Seen, tokens: Sequence[frozenset[Token]], methods: Sequence[LesionMethod]) -> dict[str, Any]:
@@ -32,14 +33,14 @@ def judge(seen: Seen, tokens: Sequence[frozenset[Token]], methods: Sequence[Lesi
             "inside": test.inside,
             "margin": test.zones[1],
             "empty": test.empty,
-            "verdict": _judge_where(test.name, test.over_chance),
+            "verdict": _judge_where(test.name, test.over_chance, empty=test.empty / len(seen.views)),
         }
         for test in measure_where(seen, methods)
     ]
     against = {method: compare_inside(seen, method) for method in methods}
     rows = [_describe_margin(test) for test in measure_margins(seen, margins, methods) if test.among == "malignant"]
-    shown = {row["map"] for row in where}
-    verdicts = [row["verdict"] for row in (*where, *rows) if row["verdict"] is not None]
+    held = [{row["map"] for row in table if row["verdict"] == "holds"} for table in (where, rows)]
+    needed = ({name for method in methods for name in (method, f"{method}{DRAWN}")}, set(methods))
     return {
         "lesion_images": len(seen.views),
         "lesions": len({view.key for view in seen.views}),
@@ -53,7 +54,7 @@ def judge(seen: Seen, tokens: Sequence[frozenset[Token]], methods: Sequence[Lesi
             {"map": method, "difference": found} for method, found in against.items() if found is not None
         ],
         "margins": rows,
-        "passes": bool(rows) and all(method in shown for method in methods) and set(verdicts) == {"holds"},
+        "passes": all(need <= own for need, own in zip(needed, held, strict=True)),
     }
 
 
@@ -67,10 +68,12 @@ def find_verdict(found: Estimate, limit: float, *, above: bool) -> Verdict:
     return "holds" if over == above else "fails"
 
 
-def _judge_where(name: str, over_chance: Estimate) -> Verdict | None:
-    """None: of a control nothing is required."""
+def _judge_where(name: str, over_chance: Estimate, *, empty: float) -> Verdict | None:
+    """None: of a control nothing is required. empty: share of maps that show nothing, which have no ratio"""
     if name in CONTROLS:
         return None
+    if empty > MOST_EMPTY and not name.endswith(DRAWN):
+        return "not shown"
     return find_verdict(over_chance, TWICE, above=not name.endswith(DRAWN))
 
 

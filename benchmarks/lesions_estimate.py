@@ -43,7 +43,8 @@ def estimate_hours(protocol: Protocol, folder: Path) -> dict[str, float]:
     there = count_views(protocol)
     for arm in protocol.arms:
         recipe = protocol.recipe(arm)
-        read = ReadLesion(store, recipe.crop, recipe.augmentation, greys, False, False, Kept(10**9))
+        mask = recipe.network.gate == "mask"
+        read = ReadLesion(store, recipe.crop, recipe.augmentation, greys, mask, False, Kept(10**9))
         hours[f"train {arm.name}"] = _train_s(protocol, arm, read, views, there=there)
     seconds = _time(lambda: measure_views(store, views, folder))
     hours[HANDCRAFTED] = 2 * there / len(views) * seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from fourview.store.store import Store
 from fourview.studies.lesion.cases import find_lesions
 from fourview.studies.lesion.signs.collect import Seen
 from fourview.studies.lesion.signs.read import CHANCE, DRAWN, LesionMethod
+from fourview.studies.lesion.signs.zones import Shares
 from tests.studies.lesion_drawn_set import draw_set
 from tests.studies.small_lesion_weights import write_lesion_networks
 from tests.studies.test_lesion_signs import LESIONS, make_seen
@@ -96,6 +98,23 @@ def test_too_few_margins_are_no_pass() -> None:
     assert not found["passes"]
 
 
+def test_a_method_that_was_never_tested_has_not_passed() -> None:
+    """Its maps of circumscribed lesions show nothing: no margins to compare, whatever the controls say."""
+    seen, _ = judge_planted(knows=True)
+    tokens = [SPICULATED if one.shares["gradcam"].margin > 0.5 else CIRCUMSCRIBED for one in seen.found]
+    nothing = Shares(*[math.nan] * 4)
+    emptied = tuple(
+        replace(one, shares={**one.shares, "gradcam": nothing}) if words == CIRCUMSCRIBED else one
+        for one, words in zip(seen.found, tokens, strict=True)
+    )
+    found = judge(replace(seen, found=emptied), tokens, METHODS)
+    assert "gradcam" not in {row["map"] for row in found["margins"]}
+    assert found["margins"]
+    assert not found["passes"]
+    where = {row["map"]: row for row in found["where"]}
+    assert where["gradcam"]["verdict"] == "not shown"  # half of its maps are empty
+
+
 def test_networks_are_read_once_and_the_same_call_goes_on(drawn: Store, tmp_path: Path) -> None:
     folder = write_lesion_networks(tmp_path / "run", drawn, gate="attention", members=1, learned=False)
     methods: tuple[LesionMethod, ...] = ("gate", "gradcam", "gradient")
@@ -121,7 +140,7 @@ def test_phantoms_that_were_learned_from_are_refused(drawn: Store, tmp_path: Pat
     (folder / "lesion.json").write_text(json.dumps(about))
     with pytest.raises(SetupError, match="has learned from these phantoms; need another --seed"):
         measure(str(folder), drawn, tmp_path / "cache", methods=METHODS, device="cpu")
-    with pytest.raises(SetupError, match=r"found no lesion\.json"):
+    with pytest.raises(SetupError, match="found no such folder or name; need weights/ of a run"):
         measure(str(tmp_path / "nothing"), drawn, tmp_path / "cache", methods=METHODS)
 
 

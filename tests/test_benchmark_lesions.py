@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 from benchmarks import lesions, lesions_mini_mias, lesions_table, lesions_work
+from benchmarks.lesions_estimate import estimate_hours
 from benchmarks.lesions_protocol import POPULATION_HASH, REAL, RECIPES, Arm, Protocol, freeze
 from benchmarks.lesions_work import list_pieces, run_of, store_of
 
@@ -85,7 +86,7 @@ def test_every_architecture_and_baseline_is_a_row_and_once_is_enough(
         *(((kind, 9)) for kind in ("hand-crafted", "words", "ceiling")),
     ]
     assert "3 folds, 3 networks, 2 to 2 epochs" in result["rows"][0]["about"]
-    assert result["notes"] == ["googlenet x 0.05: 3 of 9 lesions, not in the mean"]
+    assert result["notes"] == ["googlenet x 0.05: 1 of 3 folds, 3 of 9 lesions, not in the mean"]
     table = pl.read_csv(tmp_path / "lesions.csv")
     for row in result["rows"]:
         own = table.filter(pl.all_horizontal(pl.col(f"{row['name']}: {view}").is_not_null() for view in ("CC", "MLO")))
@@ -104,6 +105,16 @@ def test_every_architecture_and_baseline_is_a_row_and_once_is_enough(
 
     monkeypatch.setattr(lesions_work, "train", fail)
     assert json.loads(json.dumps(lesions.run(TINY, cache)["rows"])) == result["rows"]
+
+
+def test_the_estimate_times_every_kind_of_network(cache: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "few"
+    folder.mkdir()
+    (folder / "store").symlink_to(cache / "store")
+    gated = replace(TINY, arms=(TINY.arms[0], Arm("mask", ("network.gate=mask",))))
+    hours = estimate_hours(gated, folder)
+    assert list(hours) == ["draw", "train googlenet_light", "train mask", "handcrafted"]
+    assert min(hours.values()) >= 0
 
 
 def test_work_of_another_protocol_is_not_gone_on_with(tmp_path: Path) -> None:

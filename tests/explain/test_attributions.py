@@ -90,6 +90,19 @@ def test_noise_of_smoothgrad_is_that_of_its_seed() -> None:
     assert np.abs(first - other).max() > 1e-4
 
 
+def test_heatmap_channels_get_no_noise() -> None:
+    """The score is the square of the second channel: its gradient by that channel moves with noise there alone."""
+
+    class Square(LinearTarget):
+        def last_map(self, name: str, x: Tensor) -> Tensor:
+            return super().last_map(name, x[:, 1:] ** 2 * x[:, :1])
+
+    target = Square(nn.ParameterDict({"a": torch.ones((1, 8, 8))}))
+    x = torch.cat([torch.linspace(0, 4, 64).reshape(1, 1, 8, 8), torch.full((1, 1, 8, 8), 0.01)], dim=1)
+    found = smooth_gradient(target, {"a": x}, seed=0)["a"]
+    np.testing.assert_allclose(found, 0.01**2, rtol=1e-4)  # by the image: the square of the heatmap as it is
+
+
 def test_occlusion_finds_the_planted_square_and_only_in_its_input() -> None:
     target = LinearTarget(nn.ParameterDict({name: torch.ones((1, 70, 60)) for name in ("a", "b")}))
     inputs = {name: torch.zeros((1, 1, 70, 60)) for name in ("a", "b")}

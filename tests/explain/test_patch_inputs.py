@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from fourview.engine import choose_engine
 from fourview.exam import Exam
 from fourview.explain.attributions import gradient
+from fourview.explain.explainer import _looked_at
 from fourview.explain.patch_inputs import PatchImage, PatchTarget, find_patches, stack_patches
 from fourview.explain.target import score
 from fourview.screen import Screener
@@ -75,3 +77,18 @@ def test_fewer_patches_can_be_asked_for(weights: Weights, tmp_path: Path) -> Non
     (image, *_) = find(draw_exam(), weights, most=2)
     assert list(image.corners) == ["patch 1", "patch 2"]
     assert image.p[0] >= image.p[1]
+
+
+def test_between_patches_nobody_has_looked(weights: Weights) -> None:
+    """Chance is the outline's share of the tissue that was looked at, not of the box about all patches."""
+    image, *_ = find(draw_exam(), weights, most=2)
+    top, left = next(iter(image.corners.values()))
+    rows, cols = image.pixels.shape
+    far = (0 if top > rows // 2 else rows - SIDE, 0 if left > cols // 2 else cols - SIDE)
+    apart = replace(image, corners={"patch 1": (top, left), "patch 2": far})
+    ones = {name: np.ones((SIDE, SIDE), np.float32) for name in apart.corners}
+    placed = apart.place(ones)
+    looked = _looked_at(apart, placed)
+    assert looked.shape == image.prepared.mammogram.pixels.shape
+    assert looked.sum() < 0.9 * placed.seen.height * placed.seen.width
+    np.testing.assert_array_equal(looked[placed.box.slices], placed.inside > 0)

@@ -89,9 +89,14 @@ def test_networks_without_knowledge_whose_maps_show_nothing_are_no_test() -> Non
         tried.append(seed)
         return edges if seed % 3 == 0 else nothing
 
-    assert len(map_drawn(make, lambda one: shows_something(one, ALL), count=2, seed=0)) == 2
+    def shows(one: NDArray[np.float32]) -> set[str]:
+        return {"often", *(["seldom"] if shows_something(one, ALL) else [])}
+
+    found = map_drawn(make, shows, ["often", "seldom"], count=2, seed=0)
+    assert [len(found[key]) for key in ("often", "seldom")] == [2, 2]  # each image has its own, from what draws it can
+    assert all(one is edges for one in found["seldom"])
     assert tried == [1, 2, 3, 4, 5, 6]
-    assert map_drawn(lambda _: nothing, lambda one: shows_something(one, ALL), count=2, seed=0) == []
+    assert map_drawn(lambda _: nothing, lambda _: set(), ["never"], count=2, seed=0) == {"never": []}
 
 
 def curves_of(found: NDArray[np.float32]) -> tuple[bool | None, bool | None]:

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fourview.cli import app
+from fourview.evaluate import auc
 from fourview.exam import SetupError
 from fourview.store.store import Store
 from fourview.studies.lesion.cases import find_lesions
@@ -214,8 +215,11 @@ def test_the_ceiling_is_the_probability_that_labels_were_drawn_with(out: Path, f
 def test_of_lesions_at_nine_and_one_in_ten_the_ceiling_is_nine_tenths_on_average() -> None:
     """A malignant one is at .9 in nine of ten, a benign one in one of ten: .9 x .9 ranked right, .18 tie."""
     p = np.repeat([0.9, 0.1], 50)
-    assert "AUC of 0.950 on the labels" in say_ceiling(0.95, p)
-    assert "for these 100 lesions, it would be 0.900" in say_ceiling(0.95, p)
+    malignant = np.repeat([True, False], 50)
+    malignant[:10] = False
+    said = say_ceiling(malignant, p)
+    assert f"AUC of {auc(malignant, p).value:.3f} on the labels" in said
+    assert "for these 100 lesions, it would be 0.900" in said
 
 
 def test_in_each_fold_the_inner_folds_choose_not_the_outer_one() -> None:

@@ -117,11 +117,16 @@ def test_the_mean_over_architectures_is_of_each_lesions_probabilities() -> None:
 
 
 def test_runs_are_compared_on_lesions_that_both_have() -> None:
-    less = Candidate(NETWORK, "less", MIXED.head(5))
-    found = compare_runs([Candidate("words", "words", MIXED), Candidate(NETWORK, "whole", MIXED), less])
+    less = Candidate(NETWORK, "less", MIXED.head(5), folds=1)
+    found = compare_runs([Candidate("words", "words", MIXED), Candidate(NETWORK, "whole", MIXED, folds=3), less])
     assert [one.name for one in found.candidates] == ["whole", "less", "words"]  # one alone has all lesions: no mean
     assert [one.n for one in found.differences] == [5, 6]
-    assert found.notes == ("less: 5 of 6 lesions, not in the mean",)
+    assert found.notes == ("less: 1 of 3 folds, 5 of 6 lesions, not in the mean",)
+    tested_alike = compare_runs(
+        [Candidate(NETWORK, name, MIXED, folds=n) for name, n in (("a", 5), ("b", 5), ("c", 1))]
+    )
+    assert tested_alike.candidates[3].name == "mean of 2 networks"  # an official part tests also a run of one fold
+    assert tested_alike.notes == ("c: 1 of 5 folds, 6 of 6 lesions, not in the mean",)
     both = compare_runs([Candidate(NETWORK, "a", MIXED), Candidate(NETWORK, "a", MIXED)])
     assert [(one.kind, one.name) for one in both.candidates] == [
         (NETWORK, "a (1)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -111,6 +112,45 @@ def test_files_with_boxes_are_read_as_the_store_is(run: Path, planted: Path, tmp
     assert "Against the truth" in (tmp_path / "read/report.html").read_text()
 
 
+def test_a_row_that_means_images_of_two_exams_is_refused_until_it_says_which(
+    run: Path, planted: Path, tmp_path: Path
+) -> None:
+    files = copy_images(tmp_path, pictures=planted / "pictures")
+    for number in (7, 8):  # the documented layout: a folder per exam, the same names in each
+        folder = tmp_path / "many" / f"patient{number}"
+        folder.mkdir(parents=True)
+        for angle in ("CC", "MLO"):
+            shutil.copy(files / f"p{number - 7}_L_{angle}.png", folder / f"L_{angle}.png")
+    out = ("--weights", run / "weights", "--spacing-mm", 0.2, "--out", tmp_path / "out")
+    row = "L_CC,a,129,169,30,100"
+    (tmp_path / "boxes.csv").write_text(f"image,lesion,top,bottom,left,right\n{row}\n")
+    words = ["lesion", "read", tmp_path / "many", "--boxes", tmp_path / "boxes.csv", *out]
+    refused = str(CliRunner().invoke(app, list(map(str, words))).exception)
+    assert "line 2, L_CC, lesion a: found images of that name in the exams" in refused
+    assert "need a column exam that says which" in refused
+    (tmp_path / "boxes.csv").write_text(f"exam,image,lesion,top,bottom,left,right\npatient7,{row}\n")
+    call("read", tmp_path / "many", "--boxes", tmp_path / "boxes.csv", *out)
+    assert pl.read_csv(tmp_path / "out/views.csv").height == 1
+
+
+def test_one_row_with_the_truth_is_enough_and_a_second_row_of_an_image_is_a_problem(
+    run: Path, planted: Path, tmp_path: Path
+) -> None:
+    exam = Store.open(planted / "store").images.filter(image="p0_L-CC")["exam"][0]
+    header = "exam,image,view,lesion,top,bottom,left,right,malignant"
+    lines = [",p0_L-CC,,a,120,160,40,96,1", ",p0_L-MLO,,a,200,240,40,96,"]
+    lines.append(f"{exam},,L-CC,a,100,140,40,96,0")  # the same image, by its exam and view
+    (tmp_path / "boxes.csv").write_text("\n".join([header, *lines]))
+    out = tmp_path / "out"
+    boxes = ("--boxes", tmp_path / "boxes.csv", "--weights", run / "weights", "--out", out)
+    call("read", planted / "store", *boxes, status=1)
+    (lesion,) = pl.read_csv(out / "lesions.csv").to_dicts()
+    assert lesion["malignant"] is True
+    assert "do not agree" not in (lesion["warnings"] or "")
+    (failure,) = pl.read_csv(out / "failures.csv").to_dicts()
+    assert "found another row of it for this image" in failure["reason"]
+
+
 def test_boxes_of_no_image_are_listed_and_the_others_are_read(run: Path, planted: Path, tmp_path: Path) -> None:
     (tmp_path / "boxes.csv").write_text(
         "image,lesion,top,bottom,left,right\np0_L-CC,a,120,160,40,96\nnobody,b,0,9,0,9\np0_L-MLO,a,0,5,300,310\n"
@@ -192,10 +232,30 @@ def test_separate_networks_read_their_own_view_and_one_may_begin_with_them(run: 
 def test_weights_are_no_start_for_images_that_they_have_seen_whatever_else_differs(run: Path, planted: Path) -> None:
     store = Store.open(planted / "store")
     weights = load_lesion_weights(run / "weights")
-    assert len(weights.card.learned) == 11
+    women = [one for one in weights.card.learned if one.startswith("patient ")]
+    assert (len(weights.card.learned) - len(women), len(women)) == (11, 6)
     few = replace(store, manifest=store.manifest.filter(pl.col("image") != "p0_L-CC"))
     with pytest.raises(SetupError, match="of these 16 images"):
         open_study(few, planted_recipe("seed=3"), str(run / "weights"), about="planted")
+
+
+def test_weights_are_no_start_for_women_that_they_have_seen_however_their_images_were_cut(
+    run: Path, planted: Path
+) -> None:
+    store = Store.open(planted / "store")
+    cut_otherwise = pl.concat_str(pl.lit("0000"), "pixels_sha256")
+    other = replace(store, manifest=store.manifest.with_columns(pixels_sha256=cut_otherwise))
+    with pytest.raises(SetupError, match="has learned from 0 of these 17 images, of 6 women, which are tested here"):
+        open_study(other, planted_recipe("seed=3"), str(run / "weights"), about="planted")
+
+
+def test_a_network_of_one_fold_begins_with_what_it_begins_with_among_all(planted: Path) -> None:
+    store = Store.open(planted / "store")
+    for views, readers in (("shared", 1), ("separate", 2)):
+        study = study_of(store, f"ensemble.views={views}", "ensemble.seeds=2", "folds=3")
+        every = study.plan((0, 1, 2))
+        assert [plan.number for plan in every] == list(range(3 * 2 * readers))
+        assert study.plan((2,)) == tuple(plan for plan in every if plan.fold == 2)
 
 
 def test_of_a_broken_image_the_other_view_is_read(run: Path, planted: Path, tmp_path: Path) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from scipy.stats import false_discovery_control
+from scipy.stats import false_discovery_control, t
 
-from fourview.evaluate import RocCurves
+from fourview.evaluate import RocCurves, auc_difference
 from fourview.exam import Box, Frame
 from fourview.networks.lesion import LesionNetwork
 from fourview.studies.lesion.cases import LesionView
 from fourview.studies.lesion.crops import LesionCrop
-from fourview.studies.lesion.signs.adjust import adjust_bh, known_p, p_of_area
+from fourview.studies.lesion.signs.adjust import adjust_bh, known_p, p_of_area, tested_difference
 from fourview.studies.lesion.signs.associations import measure_margins, measure_where
 from fourview.studies.lesion.signs.cases import AskedLesion
 from fourview.studies.lesion.signs.collect import Seen
@@ -120,6 +120,19 @@ def test_words_are_tokens_of_looks_and_both_margins_are_neither() -> None:
     assert compare_margins(tokens).tolist() == [1, 0, -1, -1, 1]
     many = [frozenset({("shape", "oval")})] * 10 + [frozenset({("shape", "round")})] * 9
     assert frequent_tokens([*many, frozenset()]) == (("shape", "oval"),)
+
+
+def test_of_few_women_a_difference_of_areas_is_as_wide_as_their_t_says() -> None:
+    rng = np.random.default_rng(2)
+    y = np.tile([True, False], 8)
+    women = np.repeat(np.arange(8), 2).astype(str)  # both classes in each: 8 of the rarer
+    first, second = y + rng.normal(size=16), y + rng.normal(size=16)
+    plain = auc_difference(y, first, second, cluster=women)
+    found = tested_difference(y, first, second, cluster=women, unit="lesion image", name="a minus b")
+    assert (found.value, found.se) == (plain.value, plain.se)
+    assert found.high - found.low == pytest.approx(2 * t.ppf(0.975, 7) * found.se)
+    assert found.p == pytest.approx(2 * t.sf(abs(found.value) / found.se, 7))
+    assert found.method.endswith("t with 7 degrees of freedom")
 
 
 def test_adjusted_p_values_are_scipys_and_tests_that_were_none_stay_out() -> None:

@@ -108,6 +108,11 @@ def maps(
             raise SetupError(
                 "--finding benign: a lesion network weighs one against the other; its map is that of malignant"
             )
+        if pixels or show_ids:
+            raise SetupError(
+                "--pixels, --show-ids: found a lesion network, which reads the grey scale that it learned, and whose "
+                "pages have the names that the store or the table of lesions has; leave them out"
+            )
         explain_lesion_networks(
             inputs,
             folder,

@@ -42,8 +42,8 @@ def smooth_gradient(
 ) -> Maps:
     """The mean of `gradient` over copies of the inputs with noise.
 
-    noise  standard deviation, of what lies between the 0.5th and the 99.5th percentile of the input: the largest pixel
-           of a mammogram can be a label
+    noise  standard deviation, of what lies between the 0.5th and the 99.5th percentile of the input's first channel,
+           the image, which alone gets it: the largest pixel of a mammogram can be a label
 
     Method: Smilkov et al. 2017.
     """
@@ -51,9 +51,7 @@ def smooth_gradient(
     spread = {name: noise * _range(x) for name, x in inputs.items()}
     total = {name: np.zeros(x.shape[2:], np.float64) for name, x in inputs.items()}
     for count in _chunks(samples, inputs):
-        drawn = [
-            {name: torch.randn(x.shape[1:], generator=generator) for name, x in inputs.items()} for _ in range(count)
-        ]
+        drawn = [{name: _draw_noise(x, generator) for name, x in inputs.items()} for _ in range(count)]
         noisy = {name: x + spread[name] * torch.stack([one[name] for one in drawn]).to(x) for name, x in inputs.items()}
         for name, found in _gradients(target, noisy).items():
             total[name] += found[:, 0].double().sum(dim=0).cpu().numpy()
@@ -178,6 +176,13 @@ def _gradients(target: Target, inputs: Tensors) -> dict[str, Tensor]:
         name: torch.zeros_like(x) if slope is None else slope
         for (name, x), slope in zip(leaves.items(), found, strict=True)
     }
+
+
+def _draw_noise(x: Tensor, generator: torch.Generator) -> Tensor:
+    """(channels, rows, cols): of the image alone; heatmaps, which are probabilities, stay as they are."""
+    noise = torch.zeros(x.shape[1:])
+    noise[0] = torch.randn(x.shape[2:], generator=generator)
+    return noise
 
 
 def _range(x: Tensor) -> float:

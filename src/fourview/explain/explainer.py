@@ -156,7 +156,7 @@ class Explainer:
         report(f"{where}: {self.method}")
         baselines = blur_inputs(asked.inputs, asked.tissue)
         maps = self._attribute(asked.target, asked.inputs, baselines)
-        drawn = self._map_drawn(asked, baselines, lambda: report(f"{where}: weights drawn anew"))
+        drawn = self._map_drawn(asked, images, baselines, lambda: report(f"{where}: weights drawn anew"))
         placed = {image.key: _place(image, maps) for image in images}
         total = sum(float(np.maximum(found.inside, 0).sum(dtype=np.float64)) for found in placed.values())
         views = []
@@ -182,7 +182,7 @@ class Explainer:
                     image,
                     placed[image.key],
                     maps=maps,
-                    drawn=drawn,
+                    drawn=drawn[image.key],
                     curves=curves,
                     outlines=outlines,
                     side=asked.side,
@@ -193,16 +193,22 @@ class Explainer:
             value = float(score(asked.target, asked.inputs)[0])
         return ScoreMaps(asked.target.words, value, asked.side, asked.finding, tuple(views))
 
-    def _map_drawn(self, asked: _Asked, baselines: Tensors, report: Callable[[], None]) -> list[Maps]:
+    def _map_drawn(
+        self, asked: _Asked, images: Sequence[ExamImage | PatchImage], baselines: Tensors, report: Callable[[], None]
+    ) -> dict[str, list[Maps]]:
+        """By image."""
+
         def make(seed: int) -> Maps:
             report()
             anew = with_network(asked.target, draw_anew(asked.target.network, seed=seed))
             return self._attribute(anew, asked.inputs, baselines)
 
-        def shows(maps: Maps) -> bool:
-            return all(shows_something(found, asked.tissue[name]) for name, found in maps.items())
+        def shows(maps: Maps) -> set[str]:
+            shown = [image.key for image in images if shows_something(*_flat(image, maps))]
+            return set(shown)
 
-        return map_drawn(make, shows, count=0 if self.tests is None else self.tests.drawn, seed=self.seed)
+        count = 0 if self.tests is None else self.tests.drawn
+        return map_drawn(make, shows, [image.key for image in images], count=count, seed=self.seed)
 
     def _judge(
         self,
@@ -228,9 +234,7 @@ class Explainer:
         localisation = None
         if mammogram.name in outlines and image.view.side is side:
             box = found.box.slices
-            seen = np.zeros(found.source_shape, bool)
-            seen[found.seen.slices] = True
-            tissue = (mammogram.pixels > 0) & seen
+            tissue = (mammogram.pixels > 0) & _looked_at(image, found)
             localisation = localise(found.inside, outlines[mammogram.name][box], tissue[box])
             if localisation is not None:
                 checks += judge_localisation(localisation)
@@ -264,6 +268,16 @@ _EMPTY = Check("empty", False, 0.0, 0.0, "shows nothing: nothing here raises the
 
 def _place(image: ExamImage | PatchImage, maps: Maps) -> SourceMap:
     return image.place(maps[image.key]) if isinstance(image, ExamImage) else image.place(maps)
+
+
+def _looked_at(image: ExamImage | PatchImage, found: SourceMap) -> NDArray[np.bool_]:
+    """(rows, cols) of the file: where the network looked; of patches, what they fill of their box."""
+    seen = np.zeros(found.source_shape, bool)
+    seen[found.seen.slices] = True
+    if isinstance(image, PatchImage):
+        ones = np.ones((image.side_px, image.side_px), np.float32)
+        seen[found.box.slices] &= image.place(dict.fromkeys(image.corners, ones)).inside > 0
+    return seen
 
 
 def _flat(image: ExamImage | PatchImage, maps: Maps) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

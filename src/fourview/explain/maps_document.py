@@ -15,6 +15,12 @@ from fourview.report.document import Document, Gallery, GalleryItem, Section, Ta
 from fourview.report.versions import package_versions
 
 _TESTS = ("empty", "weights drawn anew", "deletion", "insertion", "share in outlines")
+_JUDGED = {  # test -> which maps it judged; "empty" judges all
+    "weights drawn anew": pl.col("alike_drawn_anew").is_not_nan(),
+    "deletion": pl.col("deletion").is_not_null(),
+    "insertion": pl.col("insertion").is_not_null(),
+    "share in outlines": pl.col("share_in_outlines").is_not_null(),
+}
 UNIT = "map"
 
 
@@ -94,8 +100,11 @@ def _describe_tests(rows: pl.DataFrame) -> Section:
         proportion((failed != "").cast(pl.Int64).to_numpy(), cluster=patient, unit=UNIT, name="maps that fail a test")
     ]
     for name in _TESTS:
-        hits = np.array([name in text.split("; ") for text in failed.to_list()], np.int64)
-        found.append(proportion(hits, cluster=patient, unit=UNIT, name=f"fail: {name}"))
+        judged = rows.filter(_JUDGED[name]) if name in _JUDGED else rows
+        hits = [name in text.split("; ") for text in judged["fails"].fill_null("").to_list()]
+        if hits:
+            cluster = judged["patient"].to_list()
+            found.append(proportion(np.array(hits, np.int64), cluster=cluster, unit=UNIT, name=f"fail: {name}"))
     return Section("tests", "Tests of the maps", (estimate_table("tests", "Maps that fail", found),))
 
 

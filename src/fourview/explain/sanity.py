@@ -91,19 +91,23 @@ def draw_anew(network: nn.Module, *, seed: int) -> nn.Module:
     return drawn
 
 
-def map_drawn(make: Callable[[int], T], shows: Callable[[T], bool], *, count: int, seed: int) -> list[T]:
-    """`count` maps of networks with weights drawn anew, of those draws whose map shows anything; else fewer.
+def map_drawn(
+    make: Callable[[int], T], shows: Callable[[T], set[str]], keys: Sequence[str], *, count: int, seed: int
+) -> dict[str, list[T]]:
+    """For each key `count` maps of networks with weights drawn anew, of draws that show anything there; else fewer.
 
-    make  the map, or maps, of the networks of a seed.  A map that shows nothing is unlike any other and tests nothing;
-    of Grad-CAM half are such. At most DRAWS draws are made for each map.
+    make   the maps of the networks of a seed;  shows  the keys of the images where they show anything
+    A map that shows nothing is unlike any other and tests nothing; of Grad-CAM half are such. At most DRAWS draws are
+    made for each map.
     """
-    found: list[T] = []
+    found: dict[str, list[T]] = {key: [] for key in keys}
     for number in range(DRAWS * count):
-        made = make(seed + 1 + number)
-        if shows(made):
-            found.append(made)
-        if len(found) == count:
+        if all(len(own) == count for own in found.values()):
             break
+        made = make(seed + 1 + number)
+        for key in shows(made):
+            if len(found[key]) < count:
+                found[key].append(made)
     return found
 
 

@@ -259,7 +259,7 @@ def _blend(grey: Picture, up: NDArray[np.float32], down: NDArray[np.float32]) ->
 def _place_detail(shown: MapShown) -> Box:
     """The square about the strongest place, in pixels of the box."""
     rows, cols = shown.values.shape
-    side = max(16, min(rows, cols, round(_DETAIL_SHARE * min(rows, cols))))
+    side = min(rows, cols, max(16, round(_DETAIL_SHARE * min(rows, cols))))
     positive = _reduce(np.maximum(shown.values, 0))
     blurred = cv2.GaussianBlur(positive, (0, 0), max(1.0, _DETAIL_SHARE * min(positive.shape) / 6))
     row, col = np.unravel_index(int(np.argmax(blurred)), blurred.shape)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fourview.evaluate import auc
 from fourview.exam import SetupError
 from fourview.phantom.ceiling import weigh_auc
 from fourview.studies.lesion.cases import LesionView
@@ -35,12 +36,15 @@ def read_planted(views: Sequence[LesionView]) -> NDArray[np.float64] | None:
     return values
 
 
-def say_ceiling(area: float, p: NDArray[np.float64]) -> str:
-    """The ceiling in words. area: AUC of the planted probabilities on the labels as they fell;  p  (lesions,) of them
+def say_ceiling(malignant: NDArray[np.bool_], p: NDArray[np.float64]) -> str:
+    """The ceiling in words. malignant: (lesions,) the labels as they fell;  p  (lesions,) their planted probabilities
+
+    One scale for all lesions, whatever their folds: the table beside it goes by ranks within folds in all its rows.
 
     Labels are drawn: on a few hundred lesions the AUC of the very probabilities is some hundredths off by luck. What it
     is on average, were the labels drawn again and again, is known too (phantom.ceiling).
     """
+    area = auc(malignant, p).value
     expected = weigh_auc(np.full(len(p), 1 / len(p)), p)
     return (
         f"Label ceiling: the probability that each label was drawn with has an AUC of {area:.3f} on the labels as they "

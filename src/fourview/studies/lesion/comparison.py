@@ -31,13 +31,14 @@ class Candidate:
     """One row of the comparison.
 
     kind      NETWORK, MEAN, or what kind of baseline;  table  held-out lesions (ensemble.LESION_COLUMNS), by KEYS
-    about     folds, networks and epochs, in words; "" for baselines
+    about     folds, networks and epochs, in words; "" for baselines;  folds  how many it has networks of; 0: baselines
     """
 
     kind: str
     name: str
     table: pl.DataFrame
     about: str = ""
+    folds: int = 0
 
     @cached_property
     def worth(self) -> tuple[Worth, ...]:
@@ -74,13 +75,13 @@ def load_candidates(folder: Path) -> tuple[Candidate, ...]:
     width = "" if network["width_mult"] == 1 else f" x {network['width_mult']:g}"
     gate = "" if network["gate"] == "none" else f", {network['gate']} gate"
     start = f", from {card.start}" if card.start else ""
-    return (Candidate(NETWORK, f"{network['architecture']}{width}{gate}{start}", table, about=_describe(folder)),)
+    return (Candidate(NETWORK, f"{network['architecture']}{width}{gate}{start}", table, *_describe(folder)),)
 
 
 def compare_runs(candidates: Sequence[Candidate]) -> Comparison:
     """Everything about them.
 
-    The mean across architectures is of the networks that were tested on as many lesions as any. Differences are to the
+    The mean across architectures is of the runs that have networks of as many folds as any. Differences are to the
     first candidate, on the lesions that both have.
     Raises SetupError: the same lesion with another truth or in another fold, no lesion in common.
     """
@@ -88,10 +89,13 @@ def compare_runs(candidates: Sequence[Candidate]) -> Comparison:
     for other in ordered[1:]:
         _check_same(ordered[0], other)
     networks = [one for one in ordered if one.kind == NETWORK]
+    folds = max((one.folds for one in networks), default=0)
     most = max((one.table.height for one in networks), default=0)
-    whole = [one for one in networks if one.table.height == most]
+    whole = [one for one in networks if one.folds == folds and one.table.height == most]
     notes = [
-        f"{one.name}: {one.table.height} of {most} lesions, not in the mean" for one in networks if one not in whole
+        f"{one.name}: {one.folds} of {folds} folds, {one.table.height} of {most} lesions, not in the mean"
+        for one in networks
+        if one not in whole
     ]
     rows = list(ordered)
     if len(whole) > 1:
@@ -101,8 +105,8 @@ def compare_runs(candidates: Sequence[Candidate]) -> Comparison:
     return Comparison(tuple(rows), tuple(_differences(rows)), tuple(notes))
 
 
-def _describe(folder: Path) -> str:
-    """Folds, networks and epochs of a run."""
+def _describe(folder: Path) -> tuple[str, int]:
+    """Folds, networks and epochs of a run in words; folds."""
     card = load_lesion_card(folder / WEIGHTS)
     folds = len({member.fold for member in card.members})
     epochs = []
@@ -111,7 +115,7 @@ def _describe(folder: Path) -> str:
         if history.is_file():
             epochs.append(pl.read_csv(history).height)
     said = f", {min(epochs)} to {max(epochs)} epochs" if epochs else ""
-    return f"{folds} folds, {len(card.members)} networks{said}"
+    return f"{folds} folds, {len(card.members)} networks{said}", folds
 
 
 def _baselines(table: pl.DataFrame) -> Iterator[Candidate]:

@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fourview.exam import SetupError
+from fourview.store.sets import PHANTOM
 from fourview.store.store import Store
 from fourview.studies.lesion.cases import Lesions, LesionView
 from fourview.studies.transfer.folds import draw_folds
@@ -25,6 +26,7 @@ from fourview.studies.transfer.folds import draw_folds
 SplitKind = Literal["folds", "official"]
 OFFICIAL_TEST = -1  # in LesionFolds.fold
 _DIGITS = 16
+PATIENT = "patient "  # begins what a card calls a woman
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +65,16 @@ class LesionFolds:
 
 
 def digest_images(images: Collection[str], store: Store) -> frozenset[str]:
-    """What a card calls these images: the first 16 hex digits of their pixels' SHA-256."""
+    """What a card calls these images, and the women they are of.
+
+    The first 16 hex digits of their pixels' SHA-256; and, behind PATIENT, as many of the patient's name's. Pixels are
+    those of the stored crop, which another way of preparing the set changes; names are not. Phantoms' names come again
+    with every seed, so they have none.
+    """
     rows = store.images.filter(pl.col("image").is_in(list(images)))
-    return frozenset(digest[:_DIGITS] for digest in rows["pixels_sha256"])
+    women = rows.filter(pl.col("dataset") != PHANTOM)["patient"].drop_nulls().unique()
+    said = (f"{PATIENT}{hashlib.sha256(woman.encode()).hexdigest()[:_DIGITS]}" for woman in women)
+    return frozenset((*(digest[:_DIGITS] for digest in rows["pixels_sha256"]), *said))
 
 
 def hash_lesions(views: Sequence[LesionView], store: Store) -> str:

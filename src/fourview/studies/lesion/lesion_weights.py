@@ -88,8 +88,8 @@ class LesionCard(Section):
     start          weights that they began with; "": drawn values
     phantoms_only  neither they nor their start have seen a woman's mammogram: they must not read others than phantoms
     data_sha256    of all lesions of the run's data (folds.hash_lesions)
-    learned        first 16 hex digits of the pixels' SHA-256 of every image that trained one of them or chose its
-                   epoch, sorted: who is tested on one of these is not tested
+    learned        what folds.digest_images calls every image that trained one of them or chose its epoch, and the women
+                   they are of, sorted: who is tested on one of these is not tested
     """
 
     format: Literal["fourview-lesion/1"] = "fourview-lesion/1"

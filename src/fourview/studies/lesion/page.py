@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import polars as pl
 
+from fourview.evaluate import rank_in_folds
 from fourview.evaluate.question import Question
 from fourview.report.document import Cell, Document, Figure, Section, Table, estimate_table
 from fourview.report.meaning import in_words
@@ -127,14 +128,14 @@ def _roc(outcome: Outcome) -> Iterator[Figure]:
                 f"AUC, {name}",
                 UNIT,
                 rows["malignant"].to_numpy(),
-                rows[column].to_numpy(),
+                rank_in_folds(rows[column].to_numpy(), rows["fold"].to_numpy()),
                 rows["patient"].to_numpy().astype(np.str_),
             )
             roc = asked.roc
             lines.append(Line(f"{name} {asked.area.value:.3f}", roc.x.tolist(), roc.y.tolist()))
             data[name] = {"one_minus_specificity": roc.x.tolist(), "sensitivity": roc.y.tolist()}
     if lines:
-        caption = "Lesions with both views; the numbers are areas."
+        caption = "Lesions with both views, by their ranks within folds; the numbers are areas."
         yield Figure("roc", "ROC curves by view", draw_roc(lines), caption, data)
 
 

@@ -132,7 +132,7 @@ def _join_one(views: list[ViewReading], readers: Sequence[LesionReader]) -> Lesi
     each = [_join_views(views, place, reader) for place, reader in enumerate(readers)]
     cc, mlo = (_mean_of([one[column] for one in each]) for column in (0, 1))
     p = float(np.mean([one[2] for one in each]))
-    truths = {view.malignant for view in views}
+    truths = {view.malignant for view in views if view.malignant is not None}
     warnings = list(dict.fromkeys(text for view in views for text in view.warnings))
     if None not in (cc, mlo) and len(truths) > 1:
         warnings.append("its views do not agree on its pathology")
@@ -143,7 +143,7 @@ def _join_one(views: list[ViewReading], readers: Sequence[LesionReader]) -> Lesi
         first.patient,
         first.view.side.value,
         first.lesion,
-        truths.pop() if len(truths) == 1 else None,
+        next(iter(truths)) if len(truths) == 1 else None,
         cc,
         mlo,
         p,

@@ -186,6 +186,9 @@ def draw_boxes(
     masks, truth, problems = {}, {}, []
     shape = frame.box.height, frame.box.width
     for row in rows:
+        if row.lesion in masks:
+            problems.append((row.lesion, f"{row.words}: found another row of it for this image, which is taken"))
+            continue
         try:
             cut = cut_mask(draw_region(row.region, frame.source_shape), frame)
         except ExamError as error:
@@ -217,6 +220,7 @@ def list_stored(store: Store, boxes: Sequence[BoxRow] | None, *, kinds: tuple[Le
         if there:
             exams.setdefault((row["dataset"], row["exam"]), []).append(row)
     wanted = None if boxes is None else found
+    _check_one_exam((box, row["exam"]) for row in rows.iter_rows(named=True) for box in found.get(row["image"], ()))
     sources = tuple(StoredExam(store, tuple(own), kinds, wanted) for own in exams.values())
     return Sources(sources, _list_missing(boxes or (), found.values(), found))
 
@@ -226,7 +230,7 @@ def list_files(
 ) -> Sources:
     """Exams of files, of which some image has a box. Raises SetupError as ingest.find_exams does."""
     options = IngestOptions(pixels=images.pixel_mode, spacing_mm=spacing_mm, mirrored=mirrored)
-    sources: list[Source] = []
+    files: list[FileExam] = []
     found = []
     seen = find_exams(inputs, options)
     exams = seen.exams
@@ -239,10 +243,23 @@ def list_files(
                 wanted[image.name] = own
                 found.append(own)
         if wanted:
-            sources.append(FileExam(source, wanted, images))
+            files.append(FileExam(source, wanted, images))
+    _check_one_exam((box, one.source.exam_id) for one in files for own in one.wanted.values() for box in own)
     names = (f"{source.exam_id} {name}" for source in exams for name in source.names)
     left_out = dict([*seen.left_out, *(one for source in exams for one in source.left_out)])
-    return Sources(tuple(sources), _list_missing(boxes, found, names, left_out))
+    return Sources(tuple(files), _list_missing(boxes, found, names, left_out))
+
+
+def _check_one_exam(pairs: Iterable[tuple[BoxRow, str]]) -> None:
+    """Nothing, if each row is of images of one exam. Raises SetupError: names of files come again in other folders."""
+    exams: dict[int, set[str]] = {}
+    for row, exam in pairs:
+        exams.setdefault(row.line, set()).add(exam)
+        if len(exams[row.line]) > 1:
+            raise SetupError(
+                f"boxes: {row.words}: found images of that name in the exams {', '.join(sorted(exams[row.line]))}; "
+                "need a column exam that says which"
+            )
 
 
 def _list_missing(

@@ -9,6 +9,7 @@ from torch import Tensor
 from fourview.exam import SetupError
 from fourview.networks.lesion import LesionNetwork
 from fourview.studies.lesion.cases import Angle
+from fourview.studies.lesion.folds import PATIENT
 from fourview.studies.lesion.lesion_weights import LesionWeights, load_lesion_weights
 from fourview.studies.lesion.recipe import LesionRecipe
 from fourview.train.initialise import draw_initial
@@ -47,7 +48,10 @@ class Start:
         return "begins with drawn values"
 
     def build(self, recipe: LesionRecipe, *, seed: int, angles: tuple[Angle, ...], number: int) -> LesionNetwork:
-        """A network on the CPU. number: how many were built before it. Raises SetupError: weights that do not fit."""
+        """A network on the CPU. number: its place among those of all folds that read these views.
+
+        Raises SetupError: weights that do not fit.
+        """
         network = recipe.network.build(recipe.crop.side_px)
         draw_initial(network, seed)
         if self.members is not None:
@@ -78,10 +82,12 @@ def open_start(init: str | None, recipe: LesionRecipe, *, images: frozenset[str]
     if (folder := find_lesions(init)) is not None:
         weights = load_lesion_weights(folder)
         card = weights.card
-        if both := len(images & set(card.learned)):
+        if both := images & set(card.learned):
+            women = sum(one.startswith(PATIENT) for one in both)
             raise SetupError(
-                f"--init {init}: {card.name} has learned from {both} of these {len(images)} images, which are tested "
-                "here; need weights of others"
+                f"--init {init}: {card.name} has learned from {len(both) - women} of these "
+                f"{sum(not one.startswith(PATIENT) for one in images)} images{f', of {women} women' if women else ''}, "
+                "which are tested here; need weights of others"
             )
         return Start(
             members=weights,

@@ -85,16 +85,16 @@ class LesionStudy:
         return tuple(dict.fromkeys(view.image for view in self.folds.views))
 
     def plan(self, folds: Sequence[int]) -> tuple[MemberPlan, ...]:
-        """The networks of these folds."""
+        """The networks of these folds, each with the number that it has among those of all folds."""
         ensemble = self.recipe.ensemble
         readers: tuple[tuple[Angle, ...], ...] = (ANGLES,) if ensemble.views == "shared" else (("CC",), ("MLO",))
         which = [
             (fold, self.recipe.seed + number, angles)
-            for fold in folds
+            for fold in range(self.folds.count)
             for number in range(ensemble.seeds)
             for angles in readers
         ]
-        return tuple(MemberPlan(number, *one) for number, one in enumerate(which))
+        return tuple(MemberPlan(number, *one) for number, one in enumerate(which) if one[0] in folds)
 
     def views_of(self, plan: MemberPlan, part: str) -> tuple[LesionView, ...]:
         """The lesions of a part, in the views that the network reads."""
@@ -153,7 +153,8 @@ def train_member(
 
     Raises SetupError and KeyboardInterrupt as train.loop.train does.
     """
-    network = study.start.build(study.recipe, seed=plan.seed, angles=plan.angles, number=plan.number)
+    number = plan.number // (1 if study.recipe.ensemble.views == "shared" else 2)  # of its view
+    network = study.start.build(study.recipe, seed=plan.seed, angles=plan.angles, number=number)
     stage = LesionStage(
         study.recipe,
         plan.seed,

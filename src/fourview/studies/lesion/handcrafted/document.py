@@ -94,8 +94,10 @@ def _baselines(study: BaselineStudy, results: Results) -> Section:
 
 def _describe_ceiling(results: Results) -> str:
     rows = results.of_sort("ceiling")
-    area = rows[0].of("CC and MLO").area if rows else None
-    return UNKNOWN if area is None else say_ceiling(area.value, rows[0].table["p"].to_numpy())
+    if not rows or rows[0].of("CC and MLO").area is None:
+        return UNKNOWN
+    table = rows[0].table
+    return say_ceiling(table["malignant"].to_numpy(), table["p"].to_numpy())
 
 
 def _describe_words(results: Results) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
+from scipy.special import stdtr, stdtrit
 
-from fourview.evaluate import Estimate, RocCurves
+from fourview.evaluate import Estimate, RocCurves, auc_difference
 
 
 def adjust_bh(p: Sequence[float]) -> list[float]:
@@ -52,6 +52,30 @@ def tested_auc(
 ) -> Estimate:
     """`evaluate.auc` with the p value of one half."""
     return tested_aucs(truth, scores, cluster=cluster, unit=unit, name=name)[0]
+
+
+def tested_difference(
+    truth: NDArray[Any],
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    *,
+    cluster: NDArray[Any],
+    unit: str,
+    name: str,
+) -> Estimate:
+    """`evaluate.auc_difference` with interval and p value of Student's t, degrees of freedom as of an AUC."""
+    found = auc_difference(truth, first, second, cluster=cluster, unit=unit, name=name)
+    if not found.se > 0:
+        return found
+    degrees = max(1, RocCurves.measure(truth, first, cluster=cluster).rarer - 1)
+    reach = float(stdtrit(degrees, 0.975)) * found.se
+    return replace(
+        found,
+        low=found.value - reach,
+        high=found.value + reach,
+        p=2 * float(stdtr(degrees, -abs(found.value) / found.se)),
+        method=f"{found.method}, t with {degrees} degrees of freedom",
+    )
 
 
 def tested_aucs(

@@ -84,11 +84,13 @@ def find_learned(views: Sequence[LesionView], card: LesionCard, store: Store) ->
 
     The store is another one than that of the run, but it may hold some of the same images.
     """
+    women = {view.patient for view in views}
     images: dict[str, set[str]] = defaultdict(set)
-    for view in views:
-        images[view.patient].add(view.image)
+    for patient, image in store.images.select("patient", "image").iter_rows():
+        if patient in women:
+            images[patient].add(image)
     learned = frozenset(card.learned)
-    if learned.isdisjoint(digest_images({view.image for view in views}, store)):
+    if learned.isdisjoint(digest_images({image for own in images.values() for image in own}, store)):
         return frozenset()
     return frozenset(patient for patient, own in images.items() if not learned.isdisjoint(digest_images(own, store)))
 

@@ -62,16 +62,16 @@ def collect_seen(
     pixels = dict(lens.store.images.select("image", "pixels_sha256").iter_rows())
     kept, found, problems = [], [], []
     for number, case in enumerate(cases):
-        path = folder / f"{_make_key(lens, case, pixels[case.view.image], seed=seed)}.npz"
-        seen = _read(path)
-        if seen is None:
-            try:
+        try:
+            path = folder / f"{_make_key(lens, case, pixels[case.view.image], seed=seed)}.npz"
+            seen = _read(path)
+            if seen is None:
                 seen = lens.read(case.view, case.networks)
-            except ExamError as error:
-                problems.append((case.view.name, str(error)))
-                on_step(number + 1, len(cases))
-                continue
-            _write(path, seen)
+                _write(path, seen)
+        except ExamError as error:
+            problems.append((case.view.name, str(error)))
+            on_step(number + 1, len(cases))
+            continue
         kept.append(case)
         found.append(seen)
         on_step(number + 1, len(cases))
@@ -84,7 +84,9 @@ def _make_key(lens: LesionLens, case: AskedLesion, pixels: str, *, seed: int) ->
     view = case.view
     box = [view.box.top, view.box.bottom, view.box.left, view.box.right]
     networks = [lens.card.members[place].sha256 for place in case.networks]
-    said = [_VERSION, view.name, box, pixels, networks, case.networks, list(lens.methods), seed]
+    mask = b"" if lens.store is None else lens.store.read_masks(view.image, view.box)[view.lesion].tobytes()
+    outline = hashlib.sha256(mask).hexdigest()
+    said = [_VERSION, view.name, box, outline, pixels, networks, case.networks, list(lens.methods), seed]
     return f"seen-{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]}"
 
 

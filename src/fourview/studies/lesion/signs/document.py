@@ -93,7 +93,7 @@ METHODS = (
     "AUCs and means have 95 % intervals clustered by patient (Obuchowski 1997; t with patients, of an AUC those of the "
     "rarer class, minus 1 degrees of freedom; p values of AUCs by the same t). The p values of all AUCs and "
     "differences of margin shares are adjusted together (Benjamini and Hochberg 1995), those of units over all units, "
-    "networks and words, those of probes and of image signs each over their table. Words with fewer than "
+    "networks and words, those of probes and of image signs each over their column. Words with fewer than "
     f"{LEAST} lesion images with or without them are left out.",
     "Units: the highest value of each channel of the last map, times the gate. Probes: logistic regression on what "
     "the last layer sees, standardised, C 0.01, in folds of patients. Image signs: Spearman's correlation with the "
@@ -143,16 +143,20 @@ def _verdicts(found: SignsFound) -> list[str]:
                 f"{test.name}: a disc about the middle of the crop, where lesions lie, has more in the outlines "
                 f"({disc.over_chance.value:.2f} times chance)"
             )
-    for margin in found.margins:
-        if margin.among != "malignant" or not margin.better:
-            continue
-        if margin.name.endswith(DRAWN) or margin.name in CONTROLS:
-            continue
+    own = [one for one in found.margins if one.better and not one.name.endswith(DRAWN) and one.name not in CONTROLS]
+    among_malignant = {margin.name for margin in own if margin.among == "malignant"}
+    for margin in own:
+        if margin.among == "all" and margin.name not in among_malignant:
+            said.append(
+                f"{margin.name}: too few malignant lesions are called spiculated, or circumscribed: what its margin "
+                "share tells apart among all lesions may be malignant from benign"
+            )
         worse = [one for one in margin.better if not one.low > 0]
         if worse:
             said.append(
-                f"{margin.name}: among malignant lesions its margin share does not tell spiculated from circumscribed "
-                f"better than {' or '.join(one.name.split(' minus ')[1] for one in worse)}"
+                f"{margin.name}: among {AMONG_WORDS[margin.among].removesuffix(' alone')} its margin share does not "
+                "tell spiculated from circumscribed better than "
+                f"{' or '.join(one.name.split(' minus ')[1] for one in worse)}"
             )
     if not found.margins:
         said.append(

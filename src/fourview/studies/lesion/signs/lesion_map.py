@@ -89,7 +89,10 @@ def explain_lesion(
             chosen = [cast(LesionNetwork, anew.get(n, network)) for n, network in enumerate(lens.networks)]
             return lens.map(method, x, size, lesion.networks, chosen=chosen)
 
-        others = map_drawn(make, lambda other: shows_something(other, tissue), count=drawn, seed=seed)
+        def shows(other: Array) -> set[str]:
+            return {INPUT} if shows_something(other, tissue) else set()
+
+        others = map_drawn(make, shows, [INPUT], count=drawn, seed=seed)[INPUT]
         checks.append(compare_with_drawn(found, others, tissue, signed=is_signed(method)))
     if curves:
         inputs = {INPUT: x}

@@ -65,7 +65,7 @@ class LesionLens:
     """Loaded networks and how they are asked.
 
     store    where lesions are cut from; None: they come cut
-    methods  whose maps are made;  cells  of the last map of each network
+    methods  whose maps are made;  cells  of the last map of each network;  seed  of noise
     drawn    a copy of each network with weights drawn anew
     """
 
@@ -76,6 +76,7 @@ class LesionLens:
     drawn: tuple[LesionNetwork, ...]
     cells: tuple[Cells, ...]
     device: torch.device
+    seed: int = 0
 
     @classmethod
     def open(
@@ -87,14 +88,14 @@ class LesionLens:
         device: torch.device,
         seed: int,
     ) -> LesionLens:
-        """seed: of the drawn weights"""
+        """seed: of the drawn weights, and of noise"""
         networks = tuple(network.to(device).eval().requires_grad_(False) for network in weights.networks)
         drawn = tuple(draw_anew(network, seed=seed + place) for place, network in enumerate(networks))
         side = weights.card.crop.side_px
         blank = torch.zeros((1, 1, side, side), device=device)
         size = torch.zeros((1, 1), device=device) if weights.card.network.size else None
         cells = tuple(measure_cells(LesionTarget(network, size), INPUT, blank) for network in networks)
-        return cls(store, weights, tuple(methods), networks, drawn, cells, device)  # type: ignore[arg-type]
+        return cls(store, weights, tuple(methods), networks, drawn, cells, device, seed)  # type: ignore[arg-type]
 
     @property
     def card(self) -> LesionCard:
@@ -164,7 +165,7 @@ class LesionLens:
         self, method: LesionMethod, target: LesionTarget, cells: Cells, inputs: Tensors, baselines: Tensors
     ) -> Array:
         if method != "gate":
-            return attribute(method, target, inputs, baselines=baselines, cells={INPUT: cells})[INPUT]
+            return attribute(method, target, inputs, baselines=baselines, cells={INPUT: cells}, seed=self.seed)[INPUT]
         gate = target.gate(inputs[INPUT])
         if gate is None:
             raise ExamError("gate: found a network without a gate")
