@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,3 +134,17 @@ def test_patients_with_lesions_in_both_official_parts_are_left_out_and_no_others
     folds = divide_lesions(Lesions((*crossing, *lesions.views), {}), split="official", folds=3)
     assert [one.name for one in folds.views] == [one.name for one in lesions.views]
     assert folds.notes == ("left out: 2 lesion images of 1 patients whom the set has in training and test",)
+
+
+def test_scanners_that_differ_in_how_much_is_malignant_are_told() -> None:
+    """As DDSM: every film of one scanner is of a cancer."""
+    scanned = [
+        replace(view(f"p{number}", angle, malignant=number < 40), vendor="dba" if number < 30 else "howtek")
+        for number in range(80)
+        for angle in ("CC", "MLO")
+    ]
+    (note,) = Lesions(tuple(scanned), {}).notes
+    assert "dba 30 of 30, howtek 10 of 50 (patients)" in note
+    spread = [replace(one, vendor="dba" if int(one.patient[1:]) % 2 else "howtek") for one in scanned]
+    assert Lesions(tuple(spread), {}).notes == ()
+    assert Lesions(tuple(replace(one, vendor="") for one in scanned), {}).notes == ()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import polars as pl
+from scipy.stats import chi2_contingency
 
 from fourview.datasets.record import LesionKind
 from fourview.exam import FINDINGS, Box, Frame, SetupError
@@ -16,6 +17,7 @@ from fourview.store.store import Store
 
 Angle = Literal["CC", "MLO"]
 ANGLES: tuple[Angle, ...] = get_args(Angle)
+UNLIKELY = 0.001  # p of scanners that differ by luck
 WITHOUT_CALLBACK = "BENIGN_WITHOUT_CALLBACK"  # CBIS-DDSM, DDSM: found harmless by the radiologist, never biopsied
 
 
@@ -43,6 +45,7 @@ class LesionView:
     part        "train", "validation", "test" or a fold of the split; "": no split was asked for
     official    the part that the set gives to lesions of this kind of this patient: "train", "validation", "test";
                 "": none
+    vendor      of the mammograph, or of the film scanner, as the manifest has it; "": unknown
     """
 
     image: str
@@ -60,6 +63,7 @@ class LesionView:
     words: Mapping[str, str]
     part: str = ""
     official: str = ""
+    vendor: str = ""
 
     @property
     def key(self) -> LesionKey:
@@ -80,8 +84,29 @@ class Lesions:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was left out, in words."""
-        return tuple(f"left out: {count} lesion images, {reason}" for reason, count in sorted(self.left_out.items()))
+        """What was left out, and whether malignant lesions are of other scanners, in words."""
+        lost = (f"left out: {count} lesion images, {reason}" for reason, count in sorted(self.left_out.items()))
+        return (*lost, *_compare_vendors(self.views))
+
+
+def _compare_vendors(views: Sequence[LesionView]) -> tuple[str, ...]:
+    """A warning where scanners differ in how much is malignant by more than luck; empty if they do not.
+
+    DDSM: all films of one scanner are cancers. Who knows the scanner knows the answer, without a look at a lesion.
+    """
+    of_patients = {(view.vendor, view.patient, view.malignant) for view in views if view.vendor}
+    vendors = sorted({vendor for vendor, _, _ in of_patients})
+    counted = Counter((vendor, malignant) for vendor, _, malignant in of_patients)
+    counts = [[counted[vendor, True], counted[vendor, False]] for vendor in vendors]
+    if len(vendors) < 2 or not all(map(sum, zip(*counts, strict=True))):
+        return ()
+    if chi2_contingency(counts).pvalue >= UNLIKELY:
+        return ()
+    said = ", ".join(f"{name} {yes} of {yes + no}" for name, (yes, no) in zip(vendors, counts, strict=True))
+    return (
+        f"malignant, by vendor of the scanner: {said} (patients): what tells scanners apart tells these lesions apart, "
+        "without a look at them",
+    )
 
 
 def find_lesions(
@@ -168,6 +193,7 @@ def _view_of(row: Mapping[str, Any], lesion: Mapping[str, Any]) -> LesionView:
         frame=frame_of(row),
         words=read_words(lesion),
         part=row.get("part") or "",
+        vendor=row["vendor"] or "",
         official=row["split"] or json.loads(row["more"]).get(f"part of {lesion['kind']}", ""),
     )
 
