@@ -53,7 +53,7 @@ from fourview.report.document_json import plain_value
 from fourview.store.phantom_store import draw_store, is_drawn
 from fourview.store.store import Store
 from fourview.studies.lesion.lesion_reader import choose_device
-from fourview.studies.lesion.lesion_weights import load_lesion_weights
+from fourview.studies.lesion.lesion_weights import LesionCard, load_lesion_weights
 from fourview.studies.lesion.signs.cases import find_asked, find_learned
 from fourview.studies.lesion.signs.collect import collect_seen
 from fourview.studies.lesion.signs.read import LesionLens, LesionMethod
@@ -139,7 +139,7 @@ def measure(
     if seen.problems:
         raise SetupError(f"{len(seen.problems)} lesion images could not be read; the first: {seen.problems[0][1]}")
     return {
-        "weights": card.name,
+        "weights": describe_networks(card),
         "hash": card.weights_hash,
         "architecture": card.network.architecture,
         "gate": GATE_OF.get(card.network.gate),
@@ -149,6 +149,14 @@ def measure(
         **judge(seen, list_tokens(store, seen.views), own),
         "seconds": round(time.perf_counter() - started),
     }
+
+
+def describe_networks(card: LesionCard) -> str:
+    """What sets them apart from others: "googlenet_light, mask gate, 96 px"."""
+    network = card.network
+    width = "" if network.width_mult == 1 else f" x {network.width_mult:g}"
+    gate = "" if network.gate == "none" else f", {network.gate} gate"
+    return f"{network.architecture}{width}{gate}, {card.crop.side_px} px"
 
 
 def run(
@@ -165,7 +173,7 @@ def run(
     store = open_population(population, cache, jobs=jobs)
     parts = [measure(one, store, cache, methods=methods, most=most, device=device) for one in weights]
     recipe = population.recipe
-    words = ["--weights", *(part["weights"] for part in parts)]
+    words = ["--weights", *(Path(one).name for one in weights)]
     options = {"exams": population.exams, "recipe": recipe.name, "difficulty": recipe.difficulty}
     options |= {"scale": f"{population.scale:g}", "seed": population.seed} | ({} if most is None else {"most": most})
     words += [word for key, value in options.items() for word in (f"--{key}", str(value))]
