@@ -69,7 +69,7 @@ weights: $(READY)
 	$(BIN)/fourview phantom --exams 2000 --recipe benchmarks/lesion_recipes/population.toml --difficulty easy --seed 9100 \
 	  --scale 0.25 --format store --jobs 2 --out $(WEIGHTS)/lesions --resume
 	OMP_NUM_THREADS=1 $(BIN)/fourview lesion train benchmarks/lesion_recipes/networks.toml --data $(WEIGHTS)/lesions \
-	  --set network.gate=attention --fold 1 --out $(WEIGHTS)/phantom-lesion --resume
+	  --fold 1 --out $(WEIGHTS)/phantom-lesion --resume
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
