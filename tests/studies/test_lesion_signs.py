@@ -13,7 +13,7 @@ from fourview.exam import Box, Frame
 from fourview.networks.lesion import LesionNetwork
 from fourview.studies.lesion.cases import LesionView
 from fourview.studies.lesion.crops import LesionCrop
-from fourview.studies.lesion.signs.adjust import adjust_bh, known_p, p_of_area, tested_difference
+from fourview.studies.lesion.signs.adjust import adjust_bh, difference_by_t, known_p, p_of_area
 from fourview.studies.lesion.signs.associations import measure_margins, measure_where
 from fourview.studies.lesion.signs.cases import AskedLesion
 from fourview.studies.lesion.signs.collect import Seen
@@ -128,7 +128,7 @@ def test_of_few_women_a_difference_of_areas_is_as_wide_as_their_t_says() -> None
     women = np.repeat(np.arange(8), 2).astype(str)  # both classes in each: 8 of the rarer
     first, second = y + rng.normal(size=16), y + rng.normal(size=16)
     plain = auc_difference(y, first, second, cluster=women)
-    found = tested_difference(y, first, second, cluster=women, unit="lesion image", name="a minus b")
+    found = difference_by_t(y, first, second, cluster=women, unit="lesion image", name="a minus b")
     assert (found.value, found.se) == (plain.value, plain.se)
     assert found.high - found.low == pytest.approx(2 * t.ppf(0.975, 7) * found.se)
     assert found.p == pytest.approx(2 * t.sf(abs(found.value) / found.se, 7))

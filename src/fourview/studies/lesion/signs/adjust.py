@@ -54,7 +54,7 @@ def tested_auc(
     return tested_aucs(truth, scores, cluster=cluster, unit=unit, name=name)[0]
 
 
-def tested_difference(
+def difference_by_t(
     truth: NDArray[Any],
     first: NDArray[np.float64],
     second: NDArray[np.float64],

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fourview.evaluate import Estimate
 from fourview.evaluate.means import clustered_mean, mean_ratio, paired_mean_difference
-from fourview.studies.lesion.signs.adjust import adjust_bh, known_p, tested_auc, tested_difference
+from fourview.studies.lesion.signs.adjust import adjust_bh, difference_by_t, known_p, tested_auc
 from fourview.studies.lesion.signs.collect import Seen
 from fourview.studies.lesion.signs.read import CHANCE, CONTROLS, DRAWN, LesionMethod
 from fourview.studies.lesion.signs.words import LEAST, UNIT
@@ -124,7 +124,7 @@ def _margin(
         for value, word in ((1, "spiculated"), (0, "circumscribed"))
     )
     better = tuple(
-        tested_difference(y, own, columns[control][kept], cluster=patients, unit=UNIT, name=f"{name} minus {control}")
+        difference_by_t(y, own, columns[control][kept], cluster=patients, unit=UNIT, name=f"{name} minus {control}")
         for control in CONTROLS
         if control != name
     )

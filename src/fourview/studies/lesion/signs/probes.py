@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fourview.evaluate import Estimate, auc
 from fourview.exam import SetupError
-from fourview.studies.lesion.signs.adjust import adjust_bh, known_p, tested_auc, tested_difference
+from fourview.studies.lesion.signs.adjust import adjust_bh, difference_by_t, known_p, tested_auc
 from fourview.studies.lesion.signs.cases import group_networks
 from fourview.studies.lesion.signs.collect import Seen
 from fourview.studies.lesion.signs.words import LEAST, UNIT, Token, frequent_tokens, having
@@ -76,7 +76,7 @@ def _test(seen: Seen, tokens: Sequence[frozenset[Token]], token: Token, *, seed:
         token,
         tested_auc(y[kept], own, cluster=patients[kept], unit=UNIT, name=name),
         auc(y[kept], drawn, cluster=patients[kept], unit=UNIT, name=f"{name}, drawn anew"),
-        tested_difference(y[kept], own, drawn, cluster=patients[kept], unit=UNIT, name=f"{name}, minus drawn anew"),
+        difference_by_t(y[kept], own, drawn, cluster=patients[kept], unit=UNIT, name=f"{name}, minus drawn anew"),
         within,
     )
 
