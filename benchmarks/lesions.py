@@ -8,9 +8,9 @@
 2,000 exams of lesion_recipes/population.toml, in which every woman has masses that were biopsied and show. Fixed
 beforehand (lesions_protocol.py; what was changed since is said below the tables): five architectures from scratch on
 crops of 96 pixels, folds by patient (VGG-11, the full GoogLeNet and two gates: one, the others five), at most 24 epochs
-of which validation chooses one. Beside them, on the same lesions and folds: the mean over the architectures that did all
-folds, hand-crafted numbers, the planted words alone, and the label ceiling. Phantoms: no number here says anything about
-women.
+of which validation chooses one. Beside them, on the same lesions and folds: the mean over the architectures that did
+all folds, hand-crafted numbers, the planted words alone, and the label ceiling. Phantoms: no number here says anything
+about women.
 
 One process, one thread; for two processors start it twice with the same --cache: each takes what is free. Whatever ends
 it (Ctrl-C, --hours, kill), the same command goes on. The protocol is frozen in the cache: with another one, or after a
