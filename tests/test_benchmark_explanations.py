@@ -189,3 +189,12 @@ def test_the_stored_tables_are_those_of_the_docs(monkeypatch: pytest.MonkeyPatch
     shown, docs = capsys.readouterr().out, DOCS.read_text()
     for line in shown.splitlines():
         assert line in docs, line
+
+
+def test_the_stored_maps_of_pixels_are_those_of_the_docs() -> None:
+    stored = STORED.with_name("explanations_pixels.json")
+    rows = where_table(json.loads(stored.read_text())).splitlines()
+    asked = [row for row in rows if "| ig" in row or "| occlusion" in row]
+    assert len(asked) == 12  # three networks, two methods, and drawn anew
+    docs = DOCS.read_text()
+    assert all(row in docs for row in asked)
