@@ -351,6 +351,14 @@ def test_weights_list_names_what_is_installed_and_every_licence(
     assert ran.status == 0
     for text in ("heatmaps", "single-image, image only", "installed", "nyu-imagewise", "AGPL-3.0"):
         assert text in ran.out
+    assert "phantom-lesion: AUC, malignant, CC and MLO averaged 0.860 (95 % 0.828 to 0.886; 617 lesions" in ran.out
+
+
+def test_weights_show_knows_lesion_networks(fourview: Fourview) -> None:
+    ran = fourview("weights", "show", "phantom-lesion")
+    assert ran.status == 0
+    assert json.loads(ran.out)["network"]["architecture"] == "googlenet_light"
+    assert "learned from 4,120 images; phantoms only: not for real images" in ran.err
 
 
 def test_weights_show_prints_the_card(fourview: Fourview, made: Path) -> None:

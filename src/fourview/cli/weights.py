@@ -183,12 +183,13 @@ def _lies(within: bool) -> str:
 
 
 def _show_lesion_card(folder: Path) -> None:
+    from fourview.studies.lesion.folds import PATIENT
     from fourview.studies.lesion.lesion_weights import load_lesion_card
 
     card = load_lesion_card(folder)
     typer.echo(card.model_dump_json(indent=2, exclude={"learned"}))
     only = "; phantoms only: not for real images" if card.phantoms_only else ""
-    learned = f"learned from {len(card.learned):,} images"
+    learned = f"learned from {sum(not one.startswith(PATIENT) for one in card.learned):,} images"
     typer.echo(f"{folder}: {card.kind}; hash {card.weights_hash}; {learned}{only}; {card.terms}", err=True)
     if card.measured is not None:
         typer.echo(f"  {card.measured}", err=True)

@@ -204,8 +204,7 @@ class Explainer:
             return self._attribute(anew, asked.inputs, baselines)
 
         def shows(maps: Maps) -> set[str]:
-            shown = [image.key for image in images if shows_something(*_flat(image, maps))]
-            return set(shown)
+            return {image.key for image in images if shows_something(*_flat(image, maps))}
 
         count = 0 if self.tests is None else self.tests.drawn
         return map_drawn(make, shows, [image.key for image in images], count=count, seed=self.seed)
