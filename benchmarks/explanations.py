@@ -53,12 +53,12 @@ from fourview.report.document_json import plain_value
 from fourview.store.phantom_store import draw_store, is_drawn
 from fourview.store.store import Store
 from fourview.studies.lesion.lesion_reader import choose_device
-from fourview.studies.lesion.lesion_weights import LesionCard, load_lesion_weights
+from fourview.studies.lesion.lesion_weights import load_lesion_weights
 from fourview.studies.lesion.signs.cases import find_asked, find_learned
 from fourview.studies.lesion.signs.collect import collect_seen
 from fourview.studies.lesion.signs.read import LesionLens, LesionMethod
 from fourview.studies.lesion.signs.words import list_tokens
-from fourview.weights.home import resolve_lesions
+from fourview.weights.home import resolve_lesion_weights
 
 NAME = "explanations"
 STORED = Path(__file__).parent / "results" / f"{NAME}.json"
@@ -116,7 +116,7 @@ def measure(
     most  lesion images, whole patients, in the order of the store; None: all
     Raises SetupError: no weights, no lesions, phantoms that were learned from.
     """
-    folder = resolve_lesions(weights)
+    folder = resolve_lesion_weights(weights)
     loaded = load_lesion_weights(folder)
     card = loaded.card
     asked = find_asked(store, loaded, folder, allow_phantom_weights=False)
@@ -139,7 +139,7 @@ def measure(
     if seen.problems:
         raise SetupError(f"{len(seen.problems)} lesion images could not be read; the first: {seen.problems[0][1]}")
     return {
-        "weights": describe_networks(card),
+        "weights": f"{card.network.words}, {card.crop.side_px} px",
         "hash": card.weights_hash,
         "architecture": card.network.architecture,
         "gate": GATE_OF.get(card.network.gate),
@@ -149,14 +149,6 @@ def measure(
         **judge(seen, list_tokens(store, seen.views), own),
         "seconds": round(time.perf_counter() - started),
     }
-
-
-def describe_networks(card: LesionCard) -> str:
-    """What sets them apart from others: "googlenet_light, mask gate, 96 px"."""
-    network = card.network
-    width = "" if network.width_mult == 1 else f" x {network.width_mult:g}"
-    gate = "" if network.gate == "none" else f", {network.gate} gate"
-    return f"{network.architecture}{width}{gate}, {card.crop.side_px} px"
 
 
 def run(

@@ -9,7 +9,7 @@ import pytest
 
 from fourview.exam import SetupError
 from fourview.weights import home
-from fourview.weights.home import find_lesions, resolve, resolve_lesions, shipped
+from fourview.weights.home import find_lesion_weights, resolve, resolve_lesion_weights, shipped
 from fourview.weights.untrained import write_untrained
 
 
@@ -41,20 +41,19 @@ LESION = "phantom-lesion"
 
 
 def test_lesion_networks_ship_and_go_by_their_name(tmp_path: Path) -> None:
-    assert resolve_lesions(LESION, home=tmp_path / "none") == home.SHIPPED / LESION
+    assert resolve_lesion_weights(LESION, home=tmp_path / "none") == home.SHIPPED / LESION
     assert LESION not in shipped()  # those read exams
 
 
 def test_lesion_networks_of_the_home_come_first(tmp_path: Path) -> None:
     shutil.copytree(home.SHIPPED / LESION, tmp_path / "home" / LESION)
-    assert find_lesions(LESION, home=tmp_path / "home") == tmp_path / "home" / LESION
+    assert find_lesion_weights(LESION, home=tmp_path / "home") == tmp_path / "home" / LESION
 
 
 def test_lesion_networks_are_found_in_their_run(tmp_path: Path) -> None:
     shutil.copytree(home.SHIPPED / LESION, tmp_path / "run" / "weights")
-    assert (
-        find_lesions(str(tmp_path / "run")) == find_lesions(str(tmp_path / "run/weights")) == tmp_path / "run/weights"
-    )
+    weights = tmp_path / "run/weights"
+    assert find_lesion_weights(str(tmp_path / "run")) == find_lesion_weights(str(weights)) == weights
 
 
 def test_what_reads_exams_refuses_lesion_networks(tmp_path: Path) -> None:
@@ -66,4 +65,4 @@ def test_what_reads_exams_refuses_lesion_networks(tmp_path: Path) -> None:
 def test_what_reads_lesions_refuses_what_does_not(given: str, found: str, tmp_path: Path) -> None:
     given = given or str(tmp_path)
     with pytest.raises(SetupError, match=rf"found {found}; need weights/ of a run .*, or one of: phantom-lesion"):
-        resolve_lesions(given, home=tmp_path / "none")
+        resolve_lesion_weights(given, home=tmp_path / "none")

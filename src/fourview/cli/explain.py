@@ -101,9 +101,9 @@ def maps(
 
     Interrupted or killed, the same command goes on. Exit status 1: some exams could not be explained.
     """
-    from fourview.weights.home import find_lesions
+    from fourview.weights.home import find_lesion_weights
 
-    if (folder := find_lesions(weights)) is not None:
+    if (folder := find_lesion_weights(weights)) is not None:
         if finding != "malignant":
             raise SetupError(
                 "--finding benign: a lesion network weighs one against the other; its map is that of malignant"

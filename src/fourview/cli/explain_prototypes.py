@@ -41,12 +41,12 @@ def prototypes(
     from fourview.studies.lesion.lesion_reader import choose_device
     from fourview.studies.lesion.signs import prototypes as sheet
     from fourview.terminal import open_console, show_document
-    from fourview.weights.home import find_lesions
+    from fourview.weights.home import find_lesion_weights
 
     check_report_folder(out)
     where = choose_device(device)
     store = None if data is None else Store.open(data)
-    folder = find_lesions(weights)
+    folder = find_lesion_weights(weights)
     if folder is not None:
         from fourview.studies.lesion.lesion_weights import load_lesion_weights
 

@@ -49,9 +49,9 @@ def signs(
     from fourview.studies.lesion.signs.questions import SignsOptions, find_signs
     from fourview.studies.lesion.signs.read import LesionLens
     from fourview.terminal import open_console, show_document
-    from fourview.weights.home import resolve_lesions
+    from fourview.weights.home import resolve_lesion_weights
 
-    folder = resolve_lesions(weights)
+    folder = resolve_lesion_weights(weights)
     loaded, opened = load_lesion_weights(folder), Store.open(store)
     gate = loaded.card.network.gate
     methods = choose_methods(method or [*(() if gate == "none" else (GATE_OF[gate],)), "gradcam"], gate)

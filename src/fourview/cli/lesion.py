@@ -132,11 +132,11 @@ def read(
     from fourview.studies.lesion.read import read_lesions
     from fourview.studies.lesion.read_page import write_readings
     from fourview.terminal import open_console, show_document
-    from fourview.weights.home import resolve_lesions
+    from fourview.weights.home import resolve_lesion_weights
 
     check_report_folder(out)
     readers = [
-        LesionReader.open(resolve_lesions(one), device=device, allow_phantom_weights=allow_phantom_weights)
+        LesionReader.open(resolve_lesion_weights(one), device=device, allow_phantom_weights=allow_phantom_weights)
         for one in (weights, *(ensemble or ()))
     ]
     cards = [reader.weights.card for reader in readers]

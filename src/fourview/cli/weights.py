@@ -47,7 +47,7 @@ def weights_list() -> None:
     from rich.table import Table
 
     from fourview.terminal import open_console
-    from fourview.weights.home import SHIPPED, installed, list_lesions, shipped, weights_home
+    from fourview.weights.home import SHIPPED, installed, list_lesion_weights, shipped, weights_home
     from fourview.weights.zoo import ZOO
 
     console = open_console()
@@ -55,7 +55,7 @@ def weights_list() -> None:
     here = {name: home / name for name in installed()}
     here |= {name: SHIPPED / name for name in shipped() if name not in here}
     rows, notes = [], []
-    for folders, read in ((here, _read_weights), (list_lesions(), _read_lesions)):
+    for folders, read in ((here, _read_weights), (list_lesion_weights(), _read_lesions)):
         for name, folder in folders.items():
             what, licence, lines = read(folder)
             rows.append((name, "installed" if folder.parent == home else "ships with fourview", what, licence))
@@ -107,9 +107,9 @@ def weights_show(
 ) -> None:
     """The card of a weights folder: network, input, training data, licence, numbers; of an ensemble, all of them."""
     from fourview.weights.ensemble import describe_kind, load_cards, load_ensemble_card, load_metrics
-    from fourview.weights.home import ENSEMBLE_NAME, find_lesions, resolve
+    from fourview.weights.home import ENSEMBLE_NAME, find_lesion_weights, resolve
 
-    if (lesions := find_lesions(weights)) is not None:
+    if (lesions := find_lesion_weights(weights)) is not None:
         _show_lesion_card(lesions)
         return
     folder = resolve(weights)

@@ -40,7 +40,7 @@ def shipped() -> tuple[str, ...]:
     return _list_folders(SHIPPED, _EXAM_CARDS)
 
 
-def list_lesions(home: Path | None = None) -> dict[str, Path]:
+def list_lesion_weights(home: Path | None = None) -> dict[str, Path]:
     """The folders of lesion networks that have a name: those that ship, and those in `home`, which come first.
 
     Raises SetupError if the home cannot be read.
@@ -72,24 +72,24 @@ def is_classifier(folder: Path) -> bool:
     return (folder / CLASSIFIER_NAME).is_file()
 
 
-def find_lesions(name_or_folder: str, *, home: Path | None = None) -> Path | None:
+def find_lesion_weights(name_or_folder: str, *, home: Path | None = None) -> Path | None:
     """The folder of lesion networks that is meant: RUN/weights, RUN itself, or one so called; None: no such thing.
 
     Raises SetupError if the home cannot be read.
     """
     folder = Path(name_or_folder).expanduser()
     here = next((one for one in (folder, folder / "weights") if (one / LESION_NAME).is_file()), None)
-    return here if name_or_folder and here is not None else list_lesions(home).get(name_or_folder)
+    return here if name_or_folder and here is not None else list_lesion_weights(home).get(name_or_folder)
 
 
-def resolve_lesions(name_or_folder: str, *, home: Path | None = None) -> Path:
+def resolve_lesion_weights(name_or_folder: str, *, home: Path | None = None) -> Path:
     """The same. Raises SetupError, which lists the names there are, if there is nothing of the kind."""
-    found = find_lesions(name_or_folder, home=home)
+    found = find_lesion_weights(name_or_folder, home=home)
     if found is None:
         what = "something else" if Path(name_or_folder).expanduser().exists() else "no such folder or name"
         raise SetupError(
             f"weights {name_or_folder!r}: found {what}; need weights/ of a run of `fourview lesion train` (it has "
-            f"{LESION_NAME}), or one of: {', '.join(sorted(list_lesions(home))) or 'none is here'}"
+            f"{LESION_NAME}), or one of: {', '.join(sorted(list_lesion_weights(home))) or 'none is here'}"
         )
     return found
 
@@ -108,7 +108,7 @@ def resolve(name_or_folder: str, *, home: Path | None = None, zoo: Mapping[str, 
             "alone; need weights of a network"
         )
     home = home or weights_home()
-    if name_or_folder and (lesions := find_lesions(name_or_folder, home=home)) is not None:
+    if name_or_folder and (lesions := find_lesion_weights(name_or_folder, home=home)) is not None:
         raise SetupError(
             f"weights {name_or_folder!r}: found lesion networks ({lesions.name}/{LESION_NAME}), which `fourview lesion "
             "read` and `fourview explain` take: they read outlined lesions alone; need weights of another network"

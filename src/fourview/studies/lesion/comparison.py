@@ -16,9 +16,11 @@ from fourview.exam import SetupError
 from fourview.studies.lesion.ensemble import LESION_COLUMNS
 from fourview.studies.lesion.lesion_weights import load_lesion_card
 from fourview.studies.lesion.measures import Worth, compare_columns, compare_views, mean_tables, measure_lesions
+from fourview.studies.lesion.recipe_parts import Network
 from fourview.studies.lesion.run_folder import LESIONS, MEMBERS, RECIPE, WEIGHTS, read_run_card
 from fourview.studies.lesion.run_folder import RUN as RUN_FILE
 from fourview.studies.transfer.compare import adjust_holm
+from fourview.train.recipe import check_values
 
 KEYS = ("patient", "exam", "side", "lesion")
 NETWORK, MEAN = "network", "mean of networks"
@@ -71,11 +73,9 @@ def load_candidates(folder: Path) -> tuple[Candidate, ...]:
         table = pl.read_csv(path, schema=pl.Schema(LESION_COLUMNS)).sort(KEYS)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise SetupError(f"{path}: cannot be read ({str(error).splitlines()[0]}); need what the run wrote") from error
-    network = recipe["network"]
-    width = "" if network["width_mult"] == 1 else f" x {network['width_mult']:g}"
-    gate = "" if network["gate"] == "none" else f", {network['gate']} gate"
+    network = check_values(recipe["network"], Network, where=str(folder / RECIPE))
     start = f", from {card.start}" if card.start else ""
-    return (Candidate(NETWORK, f"{network['architecture']}{width}{gate}{start}", table, *_describe(folder)),)
+    return (Candidate(NETWORK, f"{network.words}{start}", table, *_describe(folder)),)
 
 
 def compare_runs(candidates: Sequence[Candidate]) -> Comparison:

@@ -114,10 +114,9 @@ class LesionCard(Section):
 
     @property
     def kind(self) -> str:
-        """What `weights list` shows: "lesions: googlenet_light, gate attention"."""
-        gate = "" if self.network.gate == "none" else f", gate {self.network.gate}"
+        """What `weights list` shows: "lesions: 5 x googlenet_light, mask gate"."""
         networks = "" if len(self.members) == 1 else f"{len(self.members)} x "
-        return f"lesions: {networks}{self.network.architecture}{gate}"
+        return f"lesions: {networks}{self.network.words}"
 
     @property
     def weights_hash(self) -> str:

@@ -55,6 +55,13 @@ class Network(Section):
     gate_weight: Annotated[float, Field(ge=0)] = 1.0
     l1: Annotated[float, Field(ge=0)] = 0.0
 
+    @property
+    def words(self) -> str:
+        """What sets it apart from others: "googlenet_light x 0.5, mask gate"."""
+        width = "" if self.width_mult == 1 else f" x {self.width_mult:g}"
+        gate = "" if self.gate == "none" else f", {self.gate} gate"
+        return f"{self.architecture}{width}{gate}"
+
     def build(self, side_px: int) -> LesionNetwork:
         """The network for crops of this side, its values without meaning."""
         return LesionNetwork(

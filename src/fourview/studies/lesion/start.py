@@ -14,7 +14,7 @@ from fourview.studies.lesion.lesion_weights import LesionWeights, load_lesion_we
 from fourview.studies.lesion.recipe import LesionRecipe
 from fourview.train.initialise import draw_initial
 from fourview.weights.folder import fit_tensors
-from fourview.weights.home import find_lesions
+from fourview.weights.home import find_lesion_weights
 from fourview.weights.imagenet import load_imagenet
 
 _TRUNK = "trunk.network."  # begins the names of a ResNet's tensors
@@ -71,15 +71,15 @@ class Start:
 def open_start(init: str | None, recipe: LesionRecipe, *, images: frozenset[str]) -> Start:
     """What networks begin with.
 
-    init    weights of `fourview lesion train` (home.find_lesions), or torchvision's ImageNet file of a ResNet; None:
-            drawn values
+    init    weights of `fourview lesion train` (home.find_lesion_weights), or torchvision's ImageNet file of a
+            ResNet; None: drawn values
     images  folds.digest_images of all that are to be learned from or tested on
 
     Raises SetupError: no such weights, of another network, or ones that learned from some of these images.
     """
     if init is None:
         return Start()
-    if (folder := find_lesions(init)) is not None:
+    if (folder := find_lesion_weights(init)) is not None:
         weights = load_lesion_weights(folder)
         card = weights.card
         if both := images & set(card.learned):
